@@ -1,0 +1,90 @@
+extension FleetState {
+    /// What a command leads to. Nothing changes here.
+    package func decide(_ command: FleetCommand) -> Decision<FleetEvent, Void> {
+        switch command {
+        case .regionJoin(let name, let endpoint): regionJoin(name, endpoint: endpoint)
+        case .regionReport(let name, let levels): regionReport(name, levels)
+        case .regionSilent(let name): change(name, to: .silent, from: [.live], .silence)
+        case .regionSuspend(let name, let reason):
+            change(name, to: .suspended, from: [.live, .silent], .request(reason: reason))
+        case .regionResume(let name, let reason):
+            change(name, to: .live, from: [.suspended, .silent], .request(reason: reason))
+        case .regionRemove(let name, let reason):
+            change(name, to: .removed, from: [.live, .silent, .suspended], .request(reason: reason))
+        case .workerJoin(let name, let region): workerJoin(name, region)
+        case .workerDrain(let name, let isDraining): workerDrain(name, isDraining)
+        }
+    }
+
+    private func regionJoin(_ name: RegionName, endpoint: String) -> Decision<FleetEvent, Void> {
+        guard endpoint.utf8.count <= Self.maximumEndpointBytes else {
+            return .refused(Refusal(.tooLarge, "endpoint is longer than \(Self.maximumEndpointBytes) bytes"))
+        }
+        guard let region = regions[name] else {
+            guard regions.count < Self.maximumRegions else {
+                return .refused(Refusal(.limitReached, "there are \(regions.count) regions already"))
+            }
+            return .accepted([.regionJoined(name, endpoint: endpoint)], ())
+        }
+        let isBack = region.status == .removed || region.status == .silent
+        return .accepted(
+            isBack || region.endpoint != endpoint ? [.regionJoined(name, endpoint: endpoint)] : [], ())
+    }
+
+    private func regionReport(_ name: RegionName, _ levels: [RegionLevel]) -> Decision<FleetEvent, Void> {
+        guard let region = regions[name] else { return .refused(Self.unknown(name)) }
+        if region.status == .removed { return .refused(Self.removed(name)) }
+        guard levels.allSatisfy({ $0.detail.utf8.count <= RegionLevel.maximumDetailBytes }) else {
+            return .refused(Refusal(.tooLarge, "detail is longer than \(RegionLevel.maximumDetailBytes) bytes"))
+        }
+        var events: [FleetEvent] =
+            region.status == .silent ? [.regionStatusChanged(name, .live, .report)] : []
+        var known = region.levels
+        for level in levels where known[level.app] != level {
+            guard level.revision >= known[level.app]?.revision ?? .zero else { continue }
+            known[level.app] = level
+            events.append(.regionLevel(name, level))
+        }
+        return .accepted(events, ())
+    }
+
+    private func change(
+        _ name: RegionName, to status: RegionStatus, from: [RegionStatus], _ change: RegionChange
+    ) -> Decision<FleetEvent, Void> {
+        guard let region = regions[name] else { return .refused(Self.unknown(name)) }
+        if case .request(let reason) = change, reason.utf8.count > QueueCommand.maximumReasonBytes {
+            return .refused(Refusal(.tooLarge, "reason is longer than \(QueueCommand.maximumReasonBytes) bytes"))
+        }
+        if region.status == status { return .accepted([], ()) }
+        if region.status == .removed { return .refused(Self.removed(name)) }
+        guard from.contains(region.status) else {
+            return .refused(Refusal(.regionSuspended, "region \(name) is \(region.status.rawValue)"))
+        }
+        return .accepted([.regionStatusChanged(name, status, change)], ())
+    }
+
+    private func workerJoin(_ name: WorkerName, _ region: RegionName) -> Decision<FleetEvent, Void> {
+        guard let record = regions[region] else { return .refused(Self.unknown(region)) }
+        if record.status == .removed { return .refused(Self.removed(region)) }
+        if workers[name]?.region == region { return .accepted([], ()) }
+        guard workers[name] != nil || workers.count < Self.maximumWorkers else {
+            return .refused(Refusal(.limitReached, "there are \(workers.count) workers already"))
+        }
+        return .accepted([.workerJoined(name, region: region)], ())
+    }
+
+    private func workerDrain(_ name: WorkerName, _ isDraining: Bool) -> Decision<FleetEvent, Void> {
+        guard let worker = workers[name] else {
+            return .refused(Refusal(.unknownWorker, "there is no worker \(name): `drover workers` lists them"))
+        }
+        return .accepted(worker.isDraining == isDraining ? [] : [.workerDrain(name, isDraining: isDraining)], ())
+    }
+
+    static func removed(_ name: RegionName) -> Refusal {
+        Refusal(.regionRemoved, "region \(name) was removed: it must join again")
+    }
+
+    static func unknown(_ name: RegionName) -> Refusal {
+        Refusal(.unknownRegion, "there is no region \(name): `drover regions` lists them")
+    }
+}

@@ -1,0 +1,180 @@
+/// The global log's events: the queue's, replication's, the targets', the fleet's, and the log's own.
+package enum GlobalEvent: Hashable, Sendable {
+    case log(LogEvent)
+    case queue(QueueEvent)
+    case replication(ReplicationEvent)
+    case targets(TargetsEvent)
+    case fleet(FleetEvent)
+}
+
+package enum GlobalCommand: Hashable, Sendable {
+    case queue(QueueCommand)
+    case targets(TargetsCommand)
+    case fleet(FleetCommand)
+    /// A region read a pack back from its store.
+    case packStored(BuildID, AttemptNumber, region: RegionName, manifest: Digest)
+    /// A region found its copy missing or damaged.
+    case packLost(BuildID, region: RegionName, detail: String)
+    case changeSettings(Settings)
+}
+
+package enum FleetCommand: Hashable, Sendable {
+    /// A region says that it is there. Brings a silent one back.
+    case regionJoin(RegionName, endpoint: String)
+    /// Its latest numbers, one an app; unchanged ones are no event.
+    case regionReport(RegionName, [RegionLevel])
+    /// The projector's, after `regionSilentSeconds` without a word.
+    case regionSilent(RegionName)
+    case regionSuspend(RegionName, reason: String)
+    case regionResume(RegionName, reason: String)
+    case regionRemove(RegionName, reason: String)
+    case workerJoin(WorkerName, RegionName)
+    case workerDrain(WorkerName, isDraining: Bool)
+}
+
+package enum GlobalAnswer: Hashable, Sendable, Codable {
+    case queue(QueueAnswer)
+    case targets(TargetsAnswer)
+    case done
+}
+
+extension GlobalCommand {
+    /// Whether a repeat under the same idempotency key gets the first answer.
+    var isRemembered: Bool {
+        switch self {
+        case .queue(.heartbeat), .fleet(.regionReport): false
+        case .queue, .targets, .fleet, .packStored, .packLost, .changeSettings: true
+        }
+    }
+}
+
+/// Everything the global log amounts to.
+package struct GlobalState: Hashable, Sendable, Codable {
+    package internal(set) var log = LogState()
+    package internal(set) var queue = QueueState()
+    package internal(set) var replication = ReplicationState()
+    package internal(set) var targets = TargetsState()
+    package internal(set) var fleet = FleetState()
+    package internal(set) var memory = CommandMemory<GlobalAnswer>()
+
+    package init() {}
+
+    /// What decisions and plans about targets look at.
+    package var targetsWorld: TargetsWorld {
+        TargetsWorld(
+            builds: queue.builds, replication: replication, fleet: fleet, settings: log.settings, epoch: log.epoch)
+    }
+
+    /// Events that made no sense in the state they met; zero in a sound log of this version.
+    package var impossible: UInt64 {
+        queue.impossible + replication.impossible + targets.impossible + fleet.impossible
+    }
+
+    /// A build's replication over the live regions.
+    package func replicationStatus(_ build: BuildID) -> ReplicationStatus {
+        replication.status(build, over: fleet.liveRegions, removed: fleet.removedRegions)
+    }
+}
+
+/// The global aggregate.
+package enum Global: Aggregate {
+    package typealias State = GlobalState
+    package typealias Command = GlobalCommand
+    package typealias Event = GlobalEvent
+    package typealias Answer = GlobalAnswer
+
+    package static var initialState: GlobalState { GlobalState() }
+
+    package static func event(_ fact: LogEvent) -> GlobalEvent { .log(fact) }
+
+    package static func log(_ state: GlobalState) -> LogState { state.log }
+
+    package static func refusalEvent(
+        _ refusal: Refusal, count: UInt64, state: GlobalState, now: Timestamp
+    ) -> GlobalEvent? {
+        state.log.refusalEvent(refusal, count: count, now: now).map(GlobalEvent.log)
+    }
+
+    package static func reduce(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
+        let time = envelope.time
+        switch envelope.event {
+        case .log(let event): reduceLog(&state, event, at: time)
+        case .queue(let event):
+            reduceQueue(&state, event, at: time)
+        case .replication(let event):
+            state.replication.reduce(event)
+            if case .packLost(let build, _, _) = event { forgetIfGone(&state, build) }
+        case .targets(let event): state.targets.reduce(event, actor: envelope.actor, at: time)
+        case .fleet(let event):
+            state.fleet.reduce(event, at: time)
+            if case .regionStatusChanged(_, .removed, _) = event { forgetAllGone(&state) }
+        }
+        remember(&state, envelope)
+    }
+
+    /// A worker's row names its job while that goes on.
+    private static func reduceQueue(_ state: inout GlobalState, _ event: QueueEvent, at time: Timestamp) {
+        switch event {
+        case .claimed(let job, _, let worker, _): state.fleet.claimed(job, by: worker)
+        case .succeeded(let job, _), .requeued(let job), .failed(let job, _, _):
+            if let worker = state.queue.jobs[job]?.attempt?.worker { state.fleet.ended(job, by: worker) }
+        case .enqueued, .heartbeat, .uploaded, .attemptFailed, .attemptReleased, .leaseExpired, .cancelRequested: break
+        }
+        state.queue.reduce(event, at: time)
+    }
+
+    private static func reduceLog(_ state: inout GlobalState, _ event: LogEvent, at time: Timestamp) {
+        state.log.reduce(event, at: time)
+        switch event {
+        case .engineStarted, .engineStalled, .clockJumped:
+            state.queue.leaseFloor = max(state.queue.leaseFloor, time)
+        case .epochStarted, .levelRaised, .settingsChanged, .refused: break
+        }
+    }
+
+    /// The last copy of a build is gone: its build-once key is free again.
+    private static func forgetIfGone(_ state: inout GlobalState, _ build: BuildID) {
+        guard state.replicationStatus(build) == .gone, let key = state.queue.builds[build]?.buildOnceKey else { return }
+        state.queue.releaseKey(key, of: build)
+    }
+
+    /// A region is removed, and with it the last copy of some builds. Costs the packs; regions are seldom removed.
+    private static func forgetAllGone(_ state: inout GlobalState) {
+        for build in state.replication.packs.keys.sorted() { forgetIfGone(&state, build) }
+    }
+
+    /// A command with a key is remembered at its first event, which is the only one that carries the key. Heartbeats
+    /// and reports are not: their counters and revisions make repeats harmless.
+    private static func remember(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
+        guard let key = envelope.header.key, let command = command(from: [envelope.event]), command.isRemembered else {
+            return
+        }
+        state.memory.remember(
+            actor: envelope.actor, key: key, fingerprint: command.fingerprint, answer: answer(envelope.event, state),
+            time: envelope.time)
+    }
+
+    /// What the command of this first event was answered.
+    private static func answer(_ event: GlobalEvent, _ state: GlobalState) -> GlobalAnswer {
+        switch event {
+        case .queue(.enqueued(let job, _)): .queue(.enqueued(job, isReused: false))
+        case .queue(.claimed(let job, let attempt, _, let leaseSeconds)):
+            state.queue.jobs[job].map {
+                .queue(
+                    .claimed(
+                        job, attempt, $0.request, leaseSeconds: leaseSeconds,
+                        heartbeatSeconds: state.log.settings.heartbeatSeconds))
+            } ?? .queue(.nothingToClaim)
+        case .queue(.heartbeat(let job, _, _, _)):
+            .queue(.heartbeat(isCancelled: state.queue.jobs[job]?.cancel != nil))
+        case .queue: .queue(.done)
+        case .targets(.deploymentWaiting(let opening)):
+            .targets(.deployment(opening.id, .waiting, skipped: state.targetsWorld.skipped(opening.request.scope)))
+        case .targets(.targetChanged(let target, .deploy, _)), .targets(.targetChanged(let target, .rollback, _)):
+            .targets(.deployment(target.deployment, .running, skipped: state.targetsWorld.skipped(target.scope)))
+        case .targets: .targets(.done)
+        case .fleet(.workerWaiting): .queue(.nothingToClaim)
+        case .fleet, .replication, .log: .done
+        }
+    }
+}

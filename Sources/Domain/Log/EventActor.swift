@@ -1,0 +1,33 @@
+/// Who caused an event: a person, or one of the system's own roles.
+package struct EventActor: Hashable, Sendable, Codable {
+    package enum Kind: UInt8, Sendable, Codable, CaseIterable {
+        case system = 0
+        case person = 1
+        case worker = 2
+        case region = 3
+        case peer = 4
+        case projector = 5
+    }
+
+    package var kind: Kind
+    /// At most `maximumNameBytes` bytes of UTF-8.
+    package var name: String
+
+    package init(kind: Kind, name: String) {
+        self.kind = kind
+        self.name = name
+    }
+
+    package static let system = EventActor(kind: .system, name: "engine")
+
+    package static func person(_ name: String) -> EventActor { EventActor(kind: .person, name: name) }
+    package static func worker(_ name: WorkerName) -> EventActor { EventActor(kind: .worker, name: name.rawValue) }
+    package static func region(_ name: RegionName) -> EventActor { EventActor(kind: .region, name: name.rawValue) }
+    package static func peer(_ name: PeerName) -> EventActor { EventActor(kind: .peer, name: name.rawValue) }
+    package static func projector(_ name: String) -> EventActor { EventActor(kind: .projector, name: name) }
+}
+
+extension EventActor: CustomStringConvertible {
+    /// `kind:name`, as in `person:ada`.
+    package var description: String { "\(kind):\(name)" }
+}

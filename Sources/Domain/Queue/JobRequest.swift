@@ -1,0 +1,86 @@
+/// A full commit id: 40 (SHA-1) or 64 (SHA-256) lowercase hexadecimal digits.
+package struct CommitID: RawRepresentable, Hashable, Sendable, Codable, CustomStringConvertible {
+    package let rawValue: String
+
+    /// Nil for anything but a full id in lowercase.
+    package init?(rawValue: String) {
+        let digits = rawValue.utf8
+        let isHexadecimal = digits.allSatisfy {
+            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+        }
+        guard isHexadecimal, digits.count == 40 || digits.count == 64 else { return nil }
+        self.rawValue = rawValue
+    }
+
+    package var description: String { rawValue }
+}
+
+/// One request to build one commit of one app.
+package struct JobRequest: Hashable, Sendable, Codable {
+    package var app: AppName
+    /// As the caller wrote it; `canonicalRepository` is what build-once compares. At most `maximumRepositoryBytes`.
+    package var repository: String
+    package var commit: CommitID
+    /// Where the recipe stands in the commit. At most `maximumRecipePathBytes`.
+    package var recipePath: String
+    /// Higher is sooner; 0 is usual.
+    package var priority: Int32
+    /// Builds again even where the build-once key names a job already.
+    package var isForced: Bool
+
+    package static let maximumRepositoryBytes = 512
+    package static let maximumRecipePathBytes = 256
+    package static let priorities: ClosedRange<Int32> = -1000...1000
+
+    package init(
+        app: AppName, repository: String, commit: CommitID, recipePath: String = "drover.yml", priority: Int32 = 0,
+        isForced: Bool = false
+    ) {
+        (self.app, self.repository, self.commit) = (app, repository, commit)
+        (self.recipePath, self.priority, self.isForced) = (recipePath, priority, isForced)
+    }
+
+    /// What a build of this request would have in common with another: (app, repository, commit, recipe path).
+    package var buildOnceKey: String {
+        "\(app)\n\(canonicalRepository(repository))\n\(commit)\n\(recipePath)"
+    }
+
+    /// Nil when every field is in its bounds.
+    package var problem: Refusal? {
+        if repository.isEmpty || repository.hasPrefix("-") || repository.utf8.contains(where: { $0 < 0x20 }) {
+            return Refusal(.invalid, "repository must be a path or a URL of a git repository")
+        }
+        if repository.utf8.count > Self.maximumRepositoryBytes {
+            return Refusal(.tooLarge, "repository is longer than \(Self.maximumRepositoryBytes) bytes")
+        }
+        if recipePath.utf8.count > Self.maximumRecipePathBytes {
+            return Refusal(.tooLarge, "recipe path is longer than \(Self.maximumRecipePathBytes) bytes")
+        }
+        if !isRelativePathInside(recipePath) {
+            return Refusal(.invalid, "recipe must be a relative path inside the repository, such as drover.yml")
+        }
+        if !Self.priorities.contains(priority) {
+            return Refusal(.invalid, "priority must be between -1000 and 1000")
+        }
+        return nil
+    }
+}
+
+/// Whether a path is relative, without empty, `.` or `..` parts and without control characters.
+package func isRelativePathInside(_ path: String) -> Bool {
+    guard !path.isEmpty, path.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { return false }
+    return path.split(separator: "/", omittingEmptySubsequences: false)
+        .allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+}
+
+/// One spelling for the ways people write one repository: no trailing slashes, no `.git`, scheme and host in lowercase.
+package func canonicalRepository(_ text: String) -> String {
+    var rest = Substring(text)
+    while rest.count > 1, rest.hasSuffix("/") { rest.removeLast() }
+    if rest.hasSuffix(".git"), rest.count > 4 { rest.removeLast(4) }
+    while rest.count > 1, rest.hasSuffix("/") { rest.removeLast() }
+    let parts = rest.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+    guard parts.count >= 3, parts[0].hasSuffix(":"), parts[1].isEmpty else { return String(rest) }
+    let head = parts[0].lowercased() + "//" + parts[2].lowercased()
+    return parts.count == 4 ? head + "/" + parts[3] : head
+}

@@ -1,0 +1,126 @@
+extension QueueState {
+    /// Takes one fact. Total: an event that makes no sense here is counted and changes nothing else.
+    package mutating func reduce(_ event: QueueEvent, at time: Timestamp) {
+        switch event {
+        case .enqueued(let job, let request): enqueued(job, request, at: time)
+        case .claimed(let job, let attempt, let worker, let leaseSeconds):
+            claimed(job, attempt, worker: worker, leaseSeconds: leaseSeconds, at: time)
+        case .heartbeat(let job, let attempt, let counter, let stage):
+            heard(job, attempt, at: time) {
+                $0.counter = max($0.counter, counter)
+                $0.stage = stage
+            }
+        case .uploaded(let job, let attempt, let pack):
+            heard(job, attempt, at: time) {
+                $0.pack = pack
+                $0.stage = .verify
+            }
+        case .succeeded(let job, let attempt): succeeded(job, attempt, at: time)
+        case .attemptFailed(let job, let attempt, _, _), .attemptReleased(let job, let attempt, _):
+            heard(job, attempt, at: time) { _ in }
+        case .leaseExpired(let job, let attempt): leaseExpired(job, attempt)
+        case .requeued(let job): requeued(job)
+        case .cancelRequested(let job, let reason): cancelRequested(job, reason: reason, at: time)
+        case .failed(let job, _, _): failed(job)
+        }
+    }
+
+    private mutating func enqueued(_ job: JobID, _ request: JobRequest, at time: Timestamp) {
+        guard job.rawValue == enqueued.rawValue &+ 1 else { return note() }
+        enqueued = job
+        jobs[job] = OpenJob(
+            request: request, enqueuedAt: time, attempts: AttemptNumber(rawValue: 0), lostAttempts: 0, cancel: nil,
+            phase: .queued)
+        waiting.insert(job, priority: request.priority)
+        if let earlier = buildOnce.updateValue(job, forKey: request.buildOnceKey) {
+            displaced[request.buildOnceKey, default: []].append(earlier)
+        }
+    }
+
+    private mutating func claimed(
+        _ job: JobID, _ attempt: AttemptNumber, worker: WorkerName, leaseSeconds: UInt32, at time: Timestamp
+    ) {
+        guard var open = jobs[job], open.phase == .queued, attempt > open.attempts, attempt == open.attempts.next
+        else { return note() }
+        waiting.remove(job, priority: open.request.priority)
+        running.insert(job, at: runningPlace(job))
+        open.attempts = attempt
+        open.phase = .running(
+            Attempt(
+                number: attempt, worker: worker, leaseSeconds: leaseSeconds, claimedAt: time, heardAt: time, counter: 0,
+                stage: .snapshot, pack: nil))
+        jobs[job] = open
+    }
+
+    private mutating func heard(
+        _ job: JobID, _ number: AttemptNumber, at time: Timestamp, change: (inout Attempt) -> Void
+    ) {
+        guard case .running(var attempt)? = jobs[job]?.phase, attempt.number == number else { return note() }
+        attempt.heardAt = max(attempt.heardAt, time)
+        change(&attempt)
+        jobs[job]?.phase = .running(attempt)
+    }
+
+    private mutating func succeeded(_ job: JobID, _ number: AttemptNumber, at time: Timestamp) {
+        guard let open = jobs[job], let attempt = open.attempt, attempt.number == number, let pack = attempt.pack
+        else { return note() }
+        builds[job] = Build(
+            app: open.request.app, commit: open.request.commit, attempt: number, pack: pack,
+            buildOnceKey: open.request.buildOnceKey, succeededAt: time)
+        close(job)
+    }
+
+    private mutating func leaseExpired(_ job: JobID, _ number: AttemptNumber) {
+        guard let attempt = jobs[job]?.attempt, attempt.number == number else { return note() }
+        jobs[job]?.lostAttempts += 1
+    }
+
+    private mutating func requeued(_ job: JobID) {
+        guard let open = jobs[job], open.attempt != nil else { return note() }
+        jobs[job]?.phase = .queued
+        leaveRunning(job)
+        waiting.insert(job, priority: open.request.priority)
+    }
+
+    private mutating func cancelRequested(_ job: JobID, reason: String, at time: Timestamp) {
+        guard let open = jobs[job] else { return note() }
+        if open.cancel == nil { jobs[job]?.cancel = OpenJob.Cancel(at: time, reason: reason) }
+    }
+
+    private mutating func failed(_ job: JobID) {
+        guard let open = jobs[job] else { return note() }
+        if open.phase == .queued { waiting.remove(job, priority: open.request.priority) }
+        releaseKey(open.request.buildOnceKey, of: job)
+        close(job)
+    }
+
+    /// The job answers for its key no longer; the latest one it displaced does again.
+    mutating func releaseKey(_ key: String, of job: JobID) {
+        displaced[key]?.removeAll { $0 == job }
+        if buildOnce[key] == job { buildOnce[key] = displaced[key]?.popLast() }
+        if displaced[key]?.isEmpty == true { displaced[key] = nil }
+    }
+
+    private mutating func close(_ job: JobID) {
+        jobs[job] = nil
+        leaveRunning(job)
+    }
+
+    private mutating func leaveRunning(_ job: JobID) {
+        let place = runningPlace(job)
+        if place < running.count, running[place] == job { running.remove(at: place) }
+    }
+
+    /// The first place in `running` at or behind which the job may stand.
+    private func runningPlace(_ job: JobID) -> Int {
+        var low = 0
+        var high = running.count
+        while low < high {
+            let middle = (low + high) / 2
+            if running[middle] < job { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private mutating func note() { impossible += 1 }
+}

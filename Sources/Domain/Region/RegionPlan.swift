@@ -1,0 +1,68 @@
+/// What a region's mirror should do.
+package enum MirrorEffect: Hashable, Sendable {
+    /// A worker uploaded it here: read it back against its manifest.
+    case verifyUpload(BuildID, AttemptNumber, app: AppName, manifest: Digest)
+    /// Copy it from one of these regions, read it back.
+    case mirror(BuildID, AttemptNumber, app: AppName, manifest: Digest, from: [RegionName])
+    /// It is stored here and the global log does not say so yet.
+    case reportStored(BuildID, AttemptNumber, manifest: Digest)
+    /// It is lost here and the global log says that it is stored.
+    case reportLost(BuildID)
+
+    package var build: BuildID {
+        switch self {
+        case .verifyUpload(let build, _, _, _), .mirror(let build, _, _, _, _), .reportStored(let build, _, _),
+            .reportLost(let build):
+            build
+        }
+    }
+}
+
+extension RegionState {
+    /// The mirror's work, in build order. Costs the packs that this store and the global log do not agree on.
+    package func planMirror(here: RegionName) -> [MirrorEffect] {
+        packs.filter { $0.value.phase != .stored || $0.value.confirmedAt[here] == nil }.keys.sorted()
+            .compactMap { build in packs[build].flatMap { mirrorEffect(build, $0, here: here) } }
+    }
+
+    private func mirrorEffect(_ build: BuildID, _ pack: RegionPack, here: RegionName) -> MirrorEffect? {
+        let others = pack.sources.filter { $0 != here }
+        switch pack.phase {
+        case .stored: return .reportStored(build, pack.attempt, manifest: pack.manifest)
+        case .lost where pack.confirmedAt[here] != nil: return .reportLost(build)
+        case .wanted where pack.sources.contains(here):
+            return .verifyUpload(build, pack.attempt, app: pack.app, manifest: pack.manifest)
+        case .wanted, .lost:
+            guard pack.isSettled, !others.isEmpty else { return nil }
+            return .mirror(build, pack.attempt, app: pack.app, manifest: pack.manifest, from: others)
+        }
+    }
+}
+
+extension GlobalFact {
+    /// What a global event means to a region; nil when it does not concern it. `state` is the global state after it.
+    package static func from(_ event: GlobalEvent, for region: RegionName, state: GlobalState) -> GlobalFact? {
+        switch event {
+        case .queue(.uploaded(let job, let attempt, let pack)):
+            guard pack.region == region, let app = state.queue.jobs[job]?.request.app else { return nil }
+            return .packUploaded(job, app, attempt, pack)
+        case .queue(.failed(let job, _, _)): return .jobFailed(job)
+        case .queue: return nil
+        case .replication(.packStored(let build, let attempt, let source, _)):
+            let app = state.queue.builds[build]?.app ?? state.queue.jobs[build]?.request.app
+            let pack = state.queue.builds[build]?.pack ?? state.queue.jobs[build]?.attempt?.pack
+            guard let app, let pack else { return nil }
+            return .packStored(build, app, attempt, pack, region: source)
+        case .replication(.packLost(let build, let source, _)): return .packLost(build, region: source)
+        case .targets(.targetChanged(let target, _, _)): return target.scope.includes(region) ? .target(target) : nil
+        case .targets: return nil
+        case .fleet(.regionJoined(let name, let endpoint)):
+            return .region(name, endpoint: endpoint, state.fleet.regions[name]?.status ?? .live)
+        case .fleet(.regionStatusChanged(let name, let status, _)):
+            return .region(name, endpoint: state.fleet.regions[name]?.endpoint ?? "", status)
+        case .fleet: return nil
+        case .log(.settingsChanged(let settings)): return .settings(settings)
+        case .log: return nil
+        }
+    }
+}

@@ -1,0 +1,51 @@
+package import Domain
+
+/// Durable, gapless, append-only storage of frames. One process appends; any number read.
+///
+/// `append` belongs to one thread (the engine's writer). Reads may come from any thread.
+package protocol LogStore: AnyObject, Sendable {
+    var identity: LogIdentity { get }
+
+    /// The end of the last durable batch, or the log's start.
+    func head() throws(StoreFailure) -> LogPosition
+
+    /// Appends one batch and returns when it is durable. The frames' sequences follow the head without a gap.
+    ///
+    /// A `.unknown` outcome means the batch may or may not be durable: close, reopen and compare (`reopen`).
+    func append(_ frames: [Frame]) throws(StoreFailure) -> LogPosition
+
+    /// Whole batches after a sequence, in order: at least one when there is one, then until `maximumFrames` is reached.
+    /// `sequence` may lie inside a batch; then the first batch holds that batch's frames after it.
+    func read(after sequence: LogSequence, maximumFrames: Int) throws(StoreFailure) -> [FrameBatch]
+
+    /// The position at the end of the batch that ends at exactly this sequence; nil when no batch ends there.
+    func position(at sequence: LogSequence) throws(StoreFailure) -> LogPosition?
+
+    /// Closes and opens the storage again after a failed or unknown append.
+    func reopen() throws(StoreFailure)
+}
+
+/// What went wrong with storage, and what is known of its effect.
+package struct StoreFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Outcome: Hashable, Sendable {
+        /// Nothing was written.
+        case unchanged
+        /// It may or may not have been written.
+        case unknown
+        /// What is stored is damaged after the named sequence; nothing is served from there on.
+        case damaged
+    }
+
+    /// Stable: `disk-full`, `io`, `locked`, `damaged`, `not-a-log`, `wrong-version`, `archived`, `map-full`, `closed`,
+    /// `out-of-order` (the frames do not follow the head), `too-large`, `forked` (not on this log's chain), `redacted`.
+    package var code: String
+    /// One sentence that says what is so and what to do.
+    package var message: String
+    package var outcome: Outcome
+
+    package init(code: String, message: String, outcome: Outcome) {
+        (self.code, self.message, self.outcome) = (code, message, outcome)
+    }
+
+    package var description: String { "\(message) [\(code)]" }
+}

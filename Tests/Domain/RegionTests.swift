@@ -1,0 +1,286 @@
+import Domain
+import Testing
+
+typealias RegionWorld = World<Regional>
+
+private let log = LogIdentity(high: 1, low: 2)
+
+private func position(
+    _ sequence: UInt64, chain: UInt64? = nil, epoch: UInt64 = 1, log identity: LogIdentity = log
+) -> LogPosition {
+    LogPosition(
+        log: identity, epoch: Epoch(rawValue: epoch), sequence: LogSequence(rawValue: sequence),
+        chain: manifest(chain ?? sequence))
+}
+
+private func target(_ number: UInt64, build: UInt64, epoch: UInt64 = 1, scope: TargetScope = .global) -> Target {
+    Target(
+        app: app(), scope: scope, revision: revision(number, epoch: epoch), deployment: revision(number, epoch: epoch),
+        current: ProvedBuild(build: job(build), manifest: manifest(build)), base: nil, previous: nil, selector: .all,
+        admittedShare: Target.wholeShare, actor: .system, reason: "", issued: .zero, expires: .distantFuture)
+}
+
+extension World where A == Regional {
+    /// Takes facts with the sequences that follow, up to the last one's.
+    @discardableResult
+    fileprivate mutating func take(_ facts: GlobalFact...) -> Decision<RegionEvent, Regional.Answer> {
+        let start = state.position?.sequence ?? .zero
+        let taken = facts.enumerated().map {
+            TakenFact($0.element, at: LogSequence(rawValue: start.rawValue + UInt64($0.offset) + 1))
+        }
+        return send(.take(from: start, taken, position(start.rawValue + UInt64(facts.count))))
+    }
+
+    fileprivate mutating func enrol(_ names: String..., labels: [String: String] = [:]) {
+        for name in names { send(.enrol(peer(name), labels: labels, endpoint: "http://\(name)")) }
+    }
+
+    fileprivate mutating func report(
+        _ name: String, at number: UInt64, build: UInt64?, _ health: PeerHealth, detail: String = ""
+    ) -> Decision<RegionEvent, Regional.Answer> {
+        let report = PeerApp(revision: revision(number), build: build.map { job($0) }, health: health, detail: detail)
+        return send(.peerReport(peer(name), app(), report))
+    }
+}
+
+@Suite("A region and its feed")
+struct RegionFeedTests {
+    @Test("it never takes an older revision, in whatever order the targets come")
+    func olderRevision() {
+        var world = RegionWorld()
+        world.take(.target(target(5, build: 1)), .target(target(4, build: 2)))
+        #expect(world.state.targets[app()]?.revision == revision(5))
+        world.take(.target(target(6, build: 3, scope: .region(region("a")))))
+        #expect(world.state.targets[app()]?.current.build == job(3))
+        world.take(.target(target(1, build: 4, epoch: 2)), .target(target(9, build: 5)))
+        #expect(world.state.targets[app()]?.revision == revision(1, epoch: 2))
+    }
+
+    @Test("a feed out of order is refused")
+    func outOfOrder() {
+        var world = RegionWorld()
+        world.take(.target(target(1, build: 1)), .target(target(2, build: 2)))
+        func fact(_ sequence: UInt64) -> TakenFact {
+            TakenFact(.jobFailed(job(1)), at: LogSequence(rawValue: sequence))
+        }
+        func take(_ from: UInt64, _ facts: [TakenFact], _ next: LogPosition) -> RefusalCode? {
+            world.decide(.take(from: LogSequence(rawValue: from), facts, next)).code
+        }
+        #expect(take(2, [], position(1)) == .outOfOrder, "behind what is taken")
+        #expect(take(2, [fact(2)], position(3)) == .outOfOrder, "a fact twice")
+        #expect(take(2, [fact(4)], position(3)) == .outOfOrder, "a fact beyond the feed's position")
+        #expect(take(2, [fact(4), fact(3)], position(4)) == .outOfOrder, "facts in disorder")
+        #expect(take(2, [fact(3), fact(3)], position(4)) == .outOfOrder, "a fact twice in one part")
+        #expect(take(3, [fact(4)], position(4)) == .outOfOrder, "a gap: the feed was asked after more than is taken")
+        #expect(take(2, [fact(3), fact(5)], position(6)) == nil, "facts that do not concern it are left out")
+        #expect(take(0, [fact(3)], position(3)) == nil)
+        #expect(take(2, [], position(2)) == nil)
+        #expect(world.decide(.take(from: .zero, [], position(2))).events == [], "nothing new is no event")
+    }
+
+    @Test("a feed of another log or another chain is refused")
+    func forked() {
+        var world = RegionWorld()
+        world.take(.jobFailed(job(1)))
+        let other = LogIdentity(high: 9, low: 9)
+        #expect(world.decide(.take(from: .zero, [], position(5, log: other))).code == .forked)
+        #expect(world.decide(.take(from: .zero, [], position(1, chain: 77))).code == .forked)
+    }
+
+    @Test("it goes back to the common position only, keeps its targets, and forgets the other branch's packs")
+    func refollow() {
+        var world = RegionWorld()
+        world.take(.packUploaded(job(1), app(), attempt(2), pack(1, in: "a")), .target(target(5, build: 1)))
+        world.take(.packUploaded(job(2), app(), attempt(2), pack(2, in: "a")))
+        #expect(world.send(.refollow(position(4))).code == .outOfOrder)
+        world.send(.refollow(position(2)))
+        #expect(world.state.position == position(2))
+        #expect(world.state.targets[app()]?.revision == revision(5))
+        #expect(world.state.packs.keys.sorted() == [job(1)])
+        world.take(.packUploaded(job(2), app(), attempt(1), pack(3, in: "a")))
+        #expect(world.state.packs[job(2)]?.manifest == manifest(3), "the same job number, another job")
+    }
+
+    @Test("what only the other branch confirmed is reported again")
+    func refollowReportsAgain() {
+        var world = RegionWorld()
+        let here = region("a")
+        world.take(.packUploaded(job(1), app(), .first, pack(1, in: "a")))
+        world.send(.packStored(job(1), .first, manifest: manifest(1)))
+        world.take(.packStored(job(1), app(), .first, pack(1, in: "a"), region: here))
+        #expect(world.state.planMirror(here: here).isEmpty)
+        world.send(.refollow(position(1)))
+        #expect(world.state.planMirror(here: here) == [.reportStored(job(1), .first, manifest: manifest(1))])
+    }
+}
+
+@Suite("A region's packs")
+struct RegionPackTests {
+    private let here = region("a")
+
+    @Test("an upload here is read back, and reported until the global log says it too")
+    func upload() {
+        var world = RegionWorld()
+        world.take(.packUploaded(job(1), app(), .first, pack(1, in: "a")))
+        #expect(
+            world.state.planMirror(here: here) == [.verifyUpload(job(1), .first, app: app(), manifest: manifest(1))])
+        #expect(world.state.planMirror(here: region("b")).isEmpty, "others wait until the job has succeeded")
+        #expect(world.send(.packStored(job(1), attempt(2), manifest: manifest(1))).code == .unknownBuild)
+        #expect(world.send(.packStored(job(1), .first, manifest: manifest(2))).code == .unknownBuild)
+        #expect(world.send(.packStored(job(1), .first, manifest: manifest(1))).events?.count == 1)
+        #expect(world.send(.packStored(job(1), .first, manifest: manifest(1))).events == [])
+        #expect(world.state.planMirror(here: here) == [.reportStored(job(1), .first, manifest: manifest(1))])
+        world.take(.packStored(job(1), app(), .first, pack(1, in: "a"), region: here))
+        #expect(world.state.planMirror(here: here).isEmpty)
+    }
+
+    @Test("an upload that is not whole is looked at once, not for ever")
+    func badUpload() {
+        var world = RegionWorld()
+        world.take(.packUploaded(job(1), app(), .first, pack(1, in: "a")))
+        world.send(.packLost(job(1), detail: "piece 3 differs"))
+        #expect(world.state.planMirror(here: here).isEmpty)
+        #expect(world.send(.packLost(job(1), detail: "again")).events == [])
+    }
+
+    @Test("a succeeded build is copied from the regions that have it, and again when it is lost")
+    func mirror() {
+        var world = RegionWorld()
+        func copy(from names: String...) -> [MirrorEffect] {
+            [.mirror(job(1), .first, app: app(), manifest: manifest(1), from: names.map(region))]
+        }
+        world.take(.packStored(job(1), app(), .first, pack(1, in: "b"), region: region("b")))
+        world.take(.packStored(job(1), app(), .first, pack(1, in: "b"), region: region("c")))
+        #expect(world.state.planMirror(here: here) == copy(from: "b", "c"))
+        world.send(.packStored(job(1), .first, manifest: manifest(1)))
+        world.take(.packStored(job(1), app(), .first, pack(1, in: "b"), region: here))
+        #expect(world.state.planMirror(here: here).isEmpty)
+        world.send(.packLost(job(1), detail: ""))
+        #expect(world.state.planMirror(here: here) == [.reportLost(job(1))])
+        world.take(.packLost(job(1), region: here), .packLost(job(1), region: region("b")))
+        #expect(world.state.planMirror(here: here) == copy(from: "c"))
+    }
+
+    @Test("a later attempt's pack replaces an earlier one's, never the other way; a failed job's is dropped")
+    func attempts() {
+        var world = RegionWorld()
+        world.take(.packUploaded(job(1), app(), attempt(2), pack(2, in: "a")))
+        world.take(.packStored(job(1), app(), attempt(1), pack(1, in: "a"), region: region("b")))
+        #expect(world.state.packs[job(1)]?.manifest == manifest(2))
+        #expect(world.state.packs[job(1)]?.isSettled == false)
+        world.take(.packUploaded(job(1), app(), attempt(3), pack(3, in: "a")))
+        #expect(world.state.packs[job(1)]?.attempt == attempt(3))
+        world.take(.jobFailed(job(1)))
+        #expect(world.state.packs.isEmpty)
+    }
+
+    @Test("what the global log says reaches the regions it concerns")
+    func facts() {
+        var global = GlobalWorld.fleet()
+        global.build(request(), in: ["a"])
+        global.deploy(job(1), to: .region(region("a")))
+        var settings = Settings()
+        settings.convergedShare = 9999
+        global.send(.changeSettings(settings))
+        let (inA, inB) = (facts(of: global, for: "a"), facts(of: global, for: "b"))
+        let uploaded = GlobalFact.packUploaded(job(1), app(), .first, pack(1, in: "a"))
+        let stored = GlobalFact.packStored(job(1), app(), .first, pack(1, in: "a"), region: region("a"))
+        #expect(inA.contains(uploaded) && !inB.contains(uploaded))
+        #expect(inA.contains(stored) && inB.contains(stored))
+        #expect(inA.contains(.settings(settings)) && inB.contains(.settings(settings)))
+        let target = global.target(in: .region(region("a")))
+        #expect(inA.compactMap { if case .target(let target) = $0 { target } else { nil } } == [target])
+        #expect(!inB.contains { if case .target = $0 { true } else { false } })
+    }
+
+    /// The feed of a region: each event with the state after it.
+    private func facts(of world: GlobalWorld, for name: String) -> [GlobalFact] {
+        var state = Global.initialState
+        return world.log.compactMap { envelope in
+            Global.reduce(&state, envelope)
+            return GlobalFact.from(envelope.event, for: region(name), state: state)
+        }
+    }
+}
+
+@Suite("A region's peers")
+struct RegionPeerTests {
+    @Test("peers enrol, report, fall silent and return")
+    func lifeOfAPeer() {
+        var world = RegionWorld()
+        #expect(world.report("p1", at: 1, build: 1, .healthy).code == .unknownPeer)
+        #expect(world.send(.peerSilent(peer("p1"))).code == .unknownPeer)
+        world.enrol("p1", "p2")
+        #expect(world.send(.enrol(peer("p1"), labels: [:], endpoint: "http://p1")).events == [])
+        #expect(world.report("p1", at: 1, build: 1, .healthy).events?.count == 1)
+        #expect(world.report("p1", at: 1, build: 1, .healthy).events == [])
+        world.send(.peerSilent(peer("p1")))
+        #expect(world.send(.peerSilent(peer("p1"))).events == [])
+        #expect(world.state.livePeers == [peer("p2")])
+        world.send(.peerReturn(peer("p1")))
+        #expect(world.state.livePeers == [peer("p1"), peer("p2")])
+        world.send(.peerSilent(peer("p1")))
+        world.enrol("p1")
+        #expect(world.state.livePeers == [peer("p1"), peer("p2")])
+        #expect(world.state.peers[peer("p1")]?.apps[app()]?.build == job(1), "enrolling again forgets nothing")
+    }
+
+    @Test("a peer's revision never goes back")
+    func olderReport() {
+        var world = RegionWorld()
+        world.enrol("p1")
+        _ = world.report("p1", at: 5, build: 2, .healthy)
+        #expect(world.report("p1", at: 4, build: 1, .healthy).events == [])
+        let older = PeerApp(revision: revision(4), build: job(1), health: .healthy)
+        world.append([.peerChanged(peer("p1"), app(), older)])
+        #expect(world.state.peers[peer("p1")]?.apps[app()]?.build == job(2))
+        #expect(world.state.impossible == 1)
+    }
+
+    @Test("peers have limits")
+    func limits() {
+        let world = RegionWorld()
+        let labels = Dictionary(uniqueKeysWithValues: (0..<9).map { ("k\($0)", "v") })
+        #expect(world.decide(.enrol(peer("p"), labels: labels, endpoint: "")).code == .tooLarge)
+        #expect(world.decide(.enrol(peer("p"), labels: ["k": "V"], endpoint: "")).code == .invalid)
+        let long = String(repeating: "e", count: PeerRecord.maximumEndpointBytes + 1)
+        #expect(world.decide(.enrol(peer("p"), labels: [:], endpoint: long)).code == .tooLarge)
+        var enrolled = world
+        enrolled.enrol("p")
+        let detail = String(repeating: "d", count: PeerApp.maximumDetailBytes + 1)
+        #expect(enrolled.report("p", at: 1, build: nil, .failed, detail: detail).code == .tooLarge)
+    }
+
+    @Test("levels count live selected peers at the target's revision, healthy on its build")
+    func levels() {
+        var world = RegionWorld()
+        #expect(world.state.level(of: app()) == nil)
+        world.take(.target(target(3, build: 7)))
+        world.enrol("p1", "p2", "p3", "p4", "p5", "p6", "p7")
+        _ = world.report("p1", at: 3, build: 7, .healthy)
+        _ = world.report("p2", at: 2, build: 7, .healthy)
+        _ = world.report("p3", at: 3, build: 6, .healthy)
+        _ = world.report("p4", at: 3, build: 7, .stale)
+        _ = world.report("p5", at: 3, build: 6, .failed, detail: "exit 1")
+        _ = world.report("p6", at: 3, build: 7, .healthy)
+        world.send(.peerSilent(peer("p6")))
+        #expect(
+            world.state.level(of: app())
+                == RegionLevel(
+                    app: app(), revision: revision(3), selected: 6, healthy: 2, failed: 1, silent: 1,
+                    detail: "p5: exit 1"))
+    }
+
+    @Test("a failure at an older revision is told no more, and a long one fits")
+    func levelDetail() {
+        var world = RegionWorld()
+        world.enrol("p1")
+        _ = world.report("p1", at: 2, build: 6, .failed, detail: String(repeating: "é", count: 150))
+        world.take(.target(target(3, build: 7)))
+        #expect(world.state.level(of: app())?.detail == "")
+        _ = world.report("p1", at: 3, build: 6, .failed, detail: String(repeating: "é", count: 150))
+        let detail = world.state.level(of: app())?.detail ?? ""
+        #expect(detail.hasPrefix("p1: é"))
+        #expect(detail.utf8.count <= RegionLevel.maximumDetailBytes)
+    }
+}
