@@ -84,12 +84,20 @@ let package = Package(
         room("Domain", [.deque]),
         // Protocols and shared bodies.
         room("Ports", ["Domain"]),
+        .target(
+            name: "Codec", dependencies: ["Domain", "CChecksum", .crypto, .protobuf], swiftSettings: generatedRules),
+
         // The log, its engine and its views.
+        room("LMDB", ["CLMDB"]),
+        room("EventLog", ["Domain", "Ports", "LMDB", "Codec", .crypto, "CZstd"]),
         // Packs, stores, transfer, processes.
         // Faces.
         // Roles.
         // What people and machines start.
         tests("Domain", ["Domain"]),
+        tests("Codec", ["Codec", "Domain", .crypto, .protobuf]),
+        tests("LMDB", ["LMDB"]),
+        tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
     ]
 )
 

@@ -1,0 +1,1 @@
+-- Drover's SQL views: one SQLite file an engine, `views.sqlite`, made from the log and nothing else.
