@@ -90,6 +90,9 @@ let package = Package(
         // The log, its engine and its views.
         room("LMDB", ["CLMDB"]),
         room("EventLog", ["Domain", "Ports", "LMDB", "Codec", .crypto, "CZstd"]),
+        room("Engine", ["Domain", "Ports", "Codec", .logging]),
+        room("Projectors", ["Domain", "Ports", "Engine", .logging, .lifecycle]),
+
         // Packs, stores, transfer, processes.
         // Faces.
         // Roles.

@@ -1,0 +1,80 @@
+package import Codec
+package import Domain
+package import Ports
+
+/// A fold of a log's durable events.
+package struct Replay<A: Aggregate>: Sendable {
+    package private(set) var state = A.initialState
+    package private(set) var head: LogPosition
+    /// The time of the last frame.
+    package private(set) var lastTime = Timestamp.zero
+    /// Informative events of types this version does not know: kept in the log, passed over here.
+    package private(set) var unknownEvents: UInt64 = 0
+    private let codec: any EventCodec<A.Event>
+
+    package init(of log: LogIdentity, codec: any EventCodec<A.Event>) {
+        head = .start(of: log)
+        self.codec = codec
+    }
+
+    /// Takes the next batch into the state.
+    package mutating func take(_ batch: FrameBatch) throws(CodecFailure) {
+        for frame in batch.frames {
+            let event = try codec.decode(
+                type: frame.type, schemaRevision: frame.schemaRevision, payload: frame.payload)
+            if let event {
+                A.reduce(&state, Envelope(header: frame.header, event: event))
+            } else {
+                unknownEvents += 1
+            }
+            lastTime = frame.header.time
+        }
+        head = batch.end
+    }
+
+    /// Everything that a store holds.
+    package static func whole(
+        _ store: any LogStore, codec: any EventCodec<A.Event>, framesAtOnce: Int = 4096
+    ) throws(EngineFailure) -> Replay<A> {
+        var replay = Replay(of: store.identity, codec: codec)
+        do {
+            while true {
+                let batches = try store.read(after: replay.head.sequence, maximumFrames: framesAtOnce)
+                if batches.isEmpty { return replay }
+                for batch in batches { try replay.take(batch) }
+            }
+        } catch let failure as StoreFailure {
+            throw EngineFailure(code: .stopped, message: failure.description)
+        } catch let failure as CodecFailure {
+            throw EngineFailure(code: .stopped, message: failure.message)
+        } catch {
+            throw EngineFailure(code: .stopped, message: "\(error)")
+        }
+    }
+}
+
+/// Why a command got no decision, or why its outcome is not known.
+package struct EngineFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Code: String, Hashable, Sendable {
+        /// Too many commands wait: nothing was done; try again shortly.
+        case busy
+        /// The log could not take it: nothing was done; the message says why.
+        case failed
+        /// It may or may not be in the log: ask, or repeat it under the same idempotency key.
+        case outcomeUnknown = "outcome-unknown"
+        /// The engine has stopped or not started: nothing was done.
+        case stopped
+        /// A follower is on another chain: nothing was done; restart with a new epoch.
+        case forked
+    }
+
+    package var code: Code
+    package var message: String
+
+    package init(code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { "\(message) [\(code.rawValue)]" }
+}

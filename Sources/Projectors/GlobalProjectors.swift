@@ -1,0 +1,17 @@
+package import Domain
+package import Engine
+package import Logging
+
+/// The projectors of the global log, but for those that look at the world outside.
+package func globalProjectors(engine: EngineService<Global>, logger: Logger) -> [Projector<Global>] {
+    [
+        Projector(name: "lease-reaper", engine: engine, logger: logger) { state, now in
+            let plan = state.queue.planLeases(settings: state.log.settings, now: now)
+            return Plan(effects: plan.effects.map(GlobalCommand.queue), askAgainAt: plan.askAgainAt)
+        },
+        Projector(name: "deployments", engine: engine, logger: logger) { state, now in
+            let plan = state.targets.plan(world: state.targetsWorld, now: now)
+            return Plan(effects: plan.effects.map(GlobalCommand.targets), askAgainAt: plan.askAgainAt)
+        },
+    ]
+}
