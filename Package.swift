@@ -91,6 +91,7 @@ let package = Package(
         room("LMDB", ["CLMDB"]),
         room("EventLog", ["Domain", "Ports", "LMDB", "Codec", .crypto, "CZstd"]),
         room("Engine", ["Domain", "Ports", "Codec", .logging]),
+        room("Views", ["Domain", "Ports", "Codec", .grdb, .grdbSQLite]),
         room("Projectors", ["Domain", "Ports", "Engine", .logging, .lifecycle]),
 
         // Packs, stores, transfer, processes.
@@ -101,6 +102,7 @@ let package = Package(
         tests("Codec", ["Codec", "Domain", .crypto, .protobuf]),
         tests("LMDB", ["LMDB"]),
         tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
+        tests("Views", ["Views", "Codec", "Domain", "Ports", .grdb, .logging]),
     ]
 )
 

@@ -1,0 +1,61 @@
+package import Domain
+import Foundation
+import Glibc
+import Ports
+
+/// How far an update has come.
+package struct ViewProgress: Hashable, Sendable {
+    package var sequence: LogSequence
+    /// The log's end when the update began.
+    package var goal: LogSequence
+}
+
+extension Views {
+    /// Writes the store's batches behind a file's position, many in one transaction, up to a position or the end.
+    func copy(
+        from store: any LogStore, to file: ViewFile<Mapping>, upTo last: LogSequence?, goal: LogSequence,
+        provingChain: Bool, each progress: (ViewProgress) -> Void
+    ) throws(ViewsFailure) {
+        while true {
+            let done = file.position?.sequence ?? .zero
+            if let last, done >= last { return }
+            var batches = try reading { () throws(StoreFailure) in
+                try store.read(after: done, maximumFrames: settings.eventsAtOnce)
+            }
+            if let last { batches.removeAll { $0.end.sequence > last } }
+            if batches.isEmpty { return }
+            try file.apply(batches, provingChain: provingChain)
+            progress(ViewProgress(sequence: file.position?.sequence ?? .zero, goal: goal))
+        }
+    }
+
+    /// Whether a position is one of the store's.
+    func isOnChain(_ position: LogPosition, _ store: any LogStore) throws(ViewsFailure) -> Bool {
+        guard position.log == store.identity else { return false }
+        return try reading { () throws(StoreFailure) in try store.position(at: position.sequence) } == position
+    }
+
+    func reading<T>(_ body: () throws(StoreFailure) -> T) throws(ViewsFailure) -> T {
+        do throws(StoreFailure) { return try body() } catch {
+            throw ViewsFailure(.log, "the log cannot be read: \(error.message)")
+        }
+    }
+}
+
+/// Puts a finished file in another's place, durably.
+func replaceFile(_ path: String, by fresh: String) throws(ViewsFailure) {
+    try flush(fresh)
+    guard unsafe rename(fresh, path) == 0 else {
+        throw ViewsFailure(.io, "\(fresh) cannot be renamed to \(path): \(unsafe String(cString: strerror(errno)))")
+    }
+    try flush(URL(fileURLWithPath: path).deletingLastPathComponent().path)
+}
+
+/// Makes a file's or a directory's content durable.
+private func flush(_ path: String) throws(ViewsFailure) {
+    let descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
+    defer { if descriptor >= 0 { Glibc.close(descriptor) } }
+    guard descriptor >= 0, fsync(descriptor) == 0 else {
+        throw ViewsFailure(.io, "\(path) cannot be made durable: look at the disk, then restart")
+    }
+}

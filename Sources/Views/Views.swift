@@ -1,0 +1,239 @@
+package import Codec
+import Dispatch
+package import Domain
+import Foundation
+package import Logging
+package import Ports
+import Synchronization
+
+/// SQL views of one log, in a file of their own: the log's events, and versioned rows of what they amount to.
+///
+/// The rows and the position they are true at change in one transaction, so every event counts exactly once, whatever
+/// dies when. The file can be thrown away at any time: it is made again from the log.
+///
+/// Updates block; call them from one thread behind the engine. Reads run on the views' own threads.
+package final class Views<Mapping: ViewMapping>: Sendable {
+    /// How the file was found.
+    package enum Opening: Hashable, Sendable {
+        case kept
+        case created
+        /// It could not be used, and a new one was begun. The message says why.
+        case replaced(String)
+    }
+
+    /// What queries run on.
+    private struct Shared {
+        var queries: QueryPool?
+        var isClosed = false
+    }
+
+    package let path: String
+    package let opening: Opening
+    let codec: any EventCodec<Mapping.Event>
+    let settings: ViewSettings
+    let logger: Logger
+    /// Held during an update; nil once closed.
+    private let file: Mutex<ViewFile<Mapping>?>
+    private let shared: Mutex<Shared>
+    private let signal: PositionSignal
+    private let updates = DispatchQueue(label: "drover.views.updates")
+
+    private init(
+        _ file: ViewFile<Mapping>, _ opening: Opening, _ codec: any EventCodec<Mapping.Event>, _ settings: ViewSettings,
+        _ logger: Logger
+    ) {
+        (path, self.opening, self.codec) = (file.path, opening, codec)
+        (self.settings, self.logger) = (settings, logger)
+        shared = Mutex(Shared())
+        signal = PositionSignal(maximumWaits: settings.maximumWaits)
+        self.file = Mutex(file)
+        serve(file)
+    }
+
+    /// Opens the views' file. One that is missing, damaged or of another version is begun anew; `catchUp` fills it.
+    package static func open(
+        path: String, codec: any EventCodec<Mapping.Event>, settings: ViewSettings = ViewSettings(), logger: Logger
+    ) throws(ViewsFailure) -> Views {
+        let isNew = !FileManager.default.fileExists(atPath: path)
+        do throws(ViewsFailure) {
+            let file = try ViewFile<Mapping>(path: path, mode: .live, codec: codec, settings: settings)
+            return Views(file, isNew ? .created : .kept, codec, settings, logger)
+        } catch {
+            guard error.code == .damaged else { throw error }
+            logger.warning("the views are made again", metadata: ["reason": "\(error.message)"])
+            try ViewFile<Mapping>.remove(path)
+            let file = try ViewFile<Mapping>(path: path, mode: .live, codec: codec, settings: settings)
+            return Views(file, .replaced(error.message), codec, settings, logger)
+        }
+    }
+
+    /// The end of what the views hold; nil before the first batch.
+    package var position: LogPosition? { file.withLock { $0?.position } }
+
+    /// Writes whole batches and their end in one transaction.
+    ///
+    /// Fails with `views-forked` when they do not continue the views, down to the chain's hash: rebuild then.
+    package func apply(_ batches: [FrameBatch]) throws(ViewsFailure) {
+        try withFile { file throws(ViewsFailure) in
+            try file.apply(batches, provingChain: true)
+            serve(file)
+        }
+    }
+
+    /// Brings the views to the store's end. Makes them again where they are not on the store's chain, or far behind
+    /// an empty file. Answers the position reached.
+    @discardableResult
+    package func catchUp(
+        from store: any LogStore, progress: (ViewProgress) -> Void = { _ in }
+    ) throws(ViewsFailure) -> LogPosition {
+        let head = try reading { () throws(StoreFailure) in try store.head() }
+        let mustRebuild = try withFile { file throws(ViewsFailure) in
+            guard let position = file.position else { return head.sequence.rawValue >= settings.rebuildEvents }
+            if try isOnChain(position, store) { return false }
+            logger.warning("the views are not on the log's chain and are made again", metadata: ["at": "\(position)"])
+            return true
+        }
+        if mustRebuild { return try rebuild(from: store, progress: progress) }
+        return try withFile { file throws(ViewsFailure) in
+            try copy(from: store, to: file, upTo: nil, goal: head.sequence, provingChain: true) {
+                serve(file)
+                progress($0)
+            }
+            serve(file)
+            return file.position ?? .start(of: store.identity)
+        }
+    }
+
+    /// Makes the views again beside the old file, then takes its place. Until then reads wait or are told
+    /// `views-behind`; after a failure the old file is as it was.
+    @discardableResult
+    package func rebuild(
+        from store: any LogStore, progress: (ViewProgress) -> Void = { _ in }
+    ) throws(ViewsFailure) -> LogPosition {
+        let head = try reading { () throws(StoreFailure) in try store.head() }
+        let fresh = path + ".rebuild"
+        return try file.withLock { file throws(ViewsFailure) in
+            guard let old = file else { throw .closed }
+            stopServing()
+            try ViewFile<Mapping>.remove(fresh)
+            let bulk = try ViewFile<Mapping>(path: fresh, mode: .bulk, codec: codec, settings: settings)
+            do throws(ViewsFailure) {
+                try copy(from: store, to: bulk, upTo: nil, goal: head.sequence, provingChain: false, each: progress)
+                try bulk.close()
+            } catch {
+                try? bulk.close()
+                try? ViewFile<Mapping>.remove(fresh)
+                throw error
+            }
+            try old.close()
+            file = nil
+            try ViewFile<Mapping>.remove(path)
+            try replaceFile(path, by: fresh)
+            let made = try ViewFile<Mapping>(path: path, mode: .live, codec: codec, settings: settings)
+            file = made
+            serve(made)
+            return made.position ?? .start(of: store.identity)
+        }
+    }
+
+    /// Ends reads and closes the file. Idempotent.
+    package func close() {
+        let queries = shared.withLock { shared in
+            shared.isClosed = true
+            defer { shared.queries = nil }
+            return shared.queries
+        }
+        queries?.close()
+        signal.close()
+        file.withLock { file in
+            do throws(ViewsFailure) { try file?.close() } catch {
+                logger.warning("the views did not close well", metadata: ["reason": "\(error.message)"])
+            }
+            file = nil
+        }
+    }
+}
+
+extension Views {
+    /// Waits until the views hold a sequence; fails with `views-behind` when they do not in time.
+    package func waitUntil(_ sequence: LogSequence, timeoutMilliseconds: Int) async throws(ViewsFailure) {
+        try await signal.wait(for: sequence, timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// Runs one SELECT of anybody's, now or as of a sequence; the same SQL works for both.
+    ///
+    /// Parameters `?1`, `?2`, ... take `arguments`. Fails with `bad-sql`, `refused`, `too-slow`, `too-large`, `busy`,
+    /// and with `views-behind` for a sequence that is not there yet.
+    package func query(
+        _ sql: String, arguments: [SQLValue] = [], at sequence: LogSequence? = nil, limits: QueryLimits = QueryLimits()
+    ) async throws(ViewsFailure) -> QueryResult {
+        let queries = try shared.withLock { shared throws(ViewsFailure) in
+            if shared.isClosed { throw .closed }
+            guard let queries = shared.queries else {
+                throw ViewsFailure(.behind, "the views are being made again: try again shortly")
+            }
+            return queries
+        }
+        return try await queries.run(
+            QueryRequest(sql: sql, arguments: arguments, sequence: sequence, limits: limits))
+    }
+
+    /// `catchUp` on the views' own thread.
+    @discardableResult
+    package func catchUp(
+        from store: any LogStore, progress: @escaping @Sendable (ViewProgress) -> Void = { _ in }
+    ) async throws(ViewsFailure) -> LogPosition {
+        try await updating { () throws(ViewsFailure) in try self.catchUp(from: store, progress: progress) }
+    }
+
+    /// `rebuild` on the views' own thread.
+    @discardableResult
+    package func rebuild(
+        from store: any LogStore, progress: @escaping @Sendable (ViewProgress) -> Void = { _ in }
+    ) async throws(ViewsFailure) -> LogPosition {
+        try await updating { () throws(ViewsFailure) in try self.rebuild(from: store, progress: progress) }
+    }
+
+    /// `difference` on the views' own thread.
+    package func difference(from store: any LogStore) async throws(ViewsFailure) -> ViewDifference? {
+        try await updating { () throws(ViewsFailure) in try self.difference(from: store) }
+    }
+
+    private func updating<T: Sendable>(
+        _ body: @escaping @Sendable () throws(ViewsFailure) -> T
+    ) async throws(ViewsFailure) -> T {
+        let result: Result<T, ViewsFailure> = await withCheckedContinuation { continuation in
+            updates.async {
+                do throws(ViewsFailure) { continuation.resume(returning: .success(try body())) } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        return try result.get()
+    }
+
+    private func withFile<T>(_ body: (ViewFile<Mapping>) throws(ViewsFailure) -> T) throws(ViewsFailure) -> T {
+        try file.withLock { file throws(ViewsFailure) in
+            guard let file else { throw .closed }
+            return try body(file)
+        }
+    }
+
+    /// Lets reads see what a file holds now.
+    private func serve(_ file: ViewFile<Mapping>) {
+        shared.withLock { shared in
+            guard shared.queries == nil, !shared.isClosed else { return }
+            shared.queries = QueryPool(path: path, schema: Mapping.schema, settings: settings)
+        }
+        signal.move(to: file.position?.sequence ?? .zero)
+    }
+
+    private func stopServing() {
+        let queries = shared.withLock { shared in
+            defer { shared.queries = nil }
+            return shared.queries
+        }
+        queries?.close()
+        signal.move(to: .zero)
+    }
+}
