@@ -95,6 +95,8 @@ let package = Package(
         room("Projectors", ["Domain", "Ports", "Engine", .logging, .lifecycle]),
 
         // Packs, stores, transfer, processes.
+        room("Packs", ["Domain", "Ports", .crypto, "CZstd"]),
+        room("Blobs", ["Domain", "Ports", .crypto]),
         // Faces.
         // Roles.
         // What people and machines start.
@@ -103,6 +105,8 @@ let package = Package(
         tests("LMDB", ["LMDB"]),
         tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
         tests("Views", ["Views", "Codec", "Domain", "Ports", .grdb, .logging]),
+        tests("Packs", ["Packs", "Domain", "Ports", .crypto]),
+        tests("Blobs", ["Blobs", "Domain", "Ports", .crypto]),
     ]
 )
 
