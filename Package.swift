@@ -80,6 +80,8 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CChecksum"),
+        .target(name: "CProcess"),
+
         // Pure.
         room("Domain", [.deque]),
         // Protocols and shared bodies.
@@ -97,6 +99,7 @@ let package = Package(
         // Packs, stores, transfer, processes.
         room("Packs", ["Domain", "Ports", .crypto, "CZstd"]),
         room("Blobs", ["Domain", "Ports", .crypto]),
+        room("Processes", ["Domain", "Ports", "CProcess", .subprocess]),
         // Faces.
         // Roles.
         // What people and machines start.
@@ -107,6 +110,7 @@ let package = Package(
         tests("Views", ["Views", "Codec", "Domain", "Ports", .grdb, .logging]),
         tests("Packs", ["Packs", "Domain", "Ports", .crypto]),
         tests("Blobs", ["Blobs", "Domain", "Ports", .crypto]),
+        tests("Processes", ["Processes", "Ports"]),
     ]
 )
 
