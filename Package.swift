@@ -84,8 +84,11 @@ let package = Package(
 
         // Pure.
         room("Domain", [.deque]),
+        room("Swarm", ["Domain"]),
+
         // Protocols and shared bodies.
         room("Ports", ["Domain"]),
+        room("Wire", ["Domain"]),
         .target(
             name: "Codec", dependencies: ["Domain", "CChecksum", .crypto, .protobuf], swiftSettings: generatedRules),
 
@@ -100,10 +103,18 @@ let package = Package(
         room("Packs", ["Domain", "Ports", .crypto, "CZstd"]),
         room("Blobs", ["Domain", "Ports", .crypto]),
         room("Processes", ["Domain", "Ports", "CProcess", .subprocess]),
+        room(
+            "Transfer",
+            [
+                "Domain", "Swarm", "Packs", "Ports", "Wire", .nio, .nioPosix, .nioHTTP1, .nioSSL, .httpClient, .logging,
+            ]),
+
         // Faces.
         // Roles.
         // What people and machines start.
         tests("Domain", ["Domain"]),
+        tests("Swarm", ["Swarm", "Domain"]),
+        tests("Wire", ["Wire", "Domain"]),
         tests("Codec", ["Codec", "Domain", .crypto, .protobuf]),
         tests("LMDB", ["LMDB"]),
         tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
@@ -111,6 +122,12 @@ let package = Package(
         tests("Packs", ["Packs", "Domain", "Ports", .crypto]),
         tests("Blobs", ["Blobs", "Domain", "Ports", .crypto]),
         tests("Processes", ["Processes", "Ports"]),
+        tests(
+            "Transfer",
+            [
+                "Transfer", "Domain", "Packs", "Ports", "Swarm", .httpClient, .nio, .nioPosix, .nioHTTP1, .nioSSL,
+                .logging,
+            ]),
     ]
 )
 

@@ -1,0 +1,178 @@
+package import Domain
+
+package struct MirrorLedgerSettings: Hashable, Sendable {
+    /// Pieces on offer to one peer at once. Refilled when half of them are taken.
+    package var offeredPieces = 8
+    /// An offer that was not taken within this time is open to others again.
+    package var offerMilliseconds: Int64 = 15_000
+    /// A piece that was given away is given again on demand only when this time has passed: it should have spread.
+    package var repeatMilliseconds: Int64 = 4_000
+    /// Peers with an offer or a recent question; more are answered with an empty offer.
+    package var maximumPeers = 4096
+    /// A peer that has not asked for this long is forgotten.
+    package var silentMilliseconds: Int64 = 60_000
+
+    package init() {}
+}
+
+/// What a mirror offers one peer now.
+package struct MirrorOffer: Hashable, Sendable {
+    /// Changes with every change of the offer; never the same for another one of this ledger.
+    package var version: UInt64
+    package var pieces: PieceSet
+
+    package init(version: UInt64, pieces: PieceSet) {
+        (self.version, self.pieces) = (version, pieces)
+    }
+}
+
+/// Which pieces a mirror offers to whom, so that it gives each piece away once before it repeats itself: a piece that
+/// nobody was given yet is on offer to one peer at a time, a piece that was given only to a peer that asks for it
+/// because no neighbour of its has it, and to one at a time again.
+package struct MirrorLedger: Sendable {
+    package let settings: MirrorLedgerSettings
+    private struct PeerOffer: Hashable, Sendable {
+        var pieces: PieceSet
+        var version: UInt64
+        var expires: Timestamp
+        var lastSeen: Timestamp
+    }
+
+    private let pieceCount: Int
+    /// What the mirror itself has.
+    package private(set) var available: PieceSet
+    /// Available, never given, on offer to nobody.
+    private var fresh: PieceSet
+    /// On offer to somebody. Invariant: the disjoint union of the peers' offers.
+    private var offered: PieceSet
+    private var peers: [PeerName: PeerOffer] = [:]
+    /// How often each piece was given away whole to a named peer, and when last.
+    private var given: [UInt32]
+    private var lastGiven: [Timestamp]
+    private var version: UInt64
+    private var nextExpiry = Timestamp.distantFuture
+    private var generator: SeededGenerator
+
+    /// `firstVersion` should be greater than any version of an earlier ledger of the same pack: a clock's milliseconds.
+    package init(
+        available: PieceSet, settings: MirrorLedgerSettings = MirrorLedgerSettings(), seed: UInt64,
+        firstVersion: UInt64 = 0
+    ) {
+        (self.settings, self.available, pieceCount) = (settings, available, available.pieceCount)
+        (fresh, offered) = (available, PieceSet(pieceCount: available.pieceCount))
+        given = [UInt32](repeating: 0, count: available.pieceCount)
+        lastGiven = [Timestamp](repeating: .zero, count: available.pieceCount)
+        version = firstVersion
+        generator = SeededGenerator(seed: seed)
+    }
+
+    /// The mirror itself got a piece.
+    package mutating func pieceAvailable(_ piece: Int) {
+        guard available.insert(piece) else { return }
+        fresh.insert(piece)
+    }
+
+    /// How often the mirror gave this piece away.
+    package func copies(of piece: Int) -> UInt32 { given.indices.contains(piece) ? given[piece] : 0 }
+
+    /// A named peer got a whole piece.
+    package mutating func pieceGiven(_ piece: Int, to peer: PeerName, now: Timestamp) {
+        guard given.indices.contains(piece) else { return }
+        given[piece] = given[piece] == .max ? .max : given[piece] + 1
+        lastGiven[piece] = now
+        fresh.remove(piece)
+        guard let holder = peers[peer], holder.pieces.contains(piece) else { return }
+        offered.remove(piece)
+        peers[peer]?.pieces.remove(piece)
+        changed(peer)
+    }
+
+    /// A peer asks what it may take; `wanted`: pieces that it lacks and that no neighbour of its has.
+    package mutating func asked(by peer: PeerName, wanted: [Int], now: Timestamp) -> MirrorOffer {
+        expire(now)
+        guard enrol(peer, now) else { return MirrorOffer(version: version, pieces: PieceSet(pieceCount: pieceCount)) }
+        refill(peer, now)
+        for piece in wanted where mayRepeat(piece, now) { offer(piece, to: peer, now) }
+        return MirrorOffer(
+            version: peers[peer]?.version ?? version, pieces: peers[peer]?.pieces ?? PieceSet(pieceCount: pieceCount))
+    }
+
+    /// What this peer was offered when it asked last; nil when it is not known.
+    package func offer(to peer: PeerName) -> MirrorOffer? {
+        peers[peer].map { MirrorOffer(version: $0.version, pieces: $0.pieces) }
+    }
+}
+
+extension MirrorLedger {
+    private mutating func changed(_ peer: PeerName) {
+        version += 1
+        peers[peer]?.version = version
+    }
+
+    /// False when there are too many.
+    private mutating func enrol(_ peer: PeerName, _ now: Timestamp) -> Bool {
+        if peers[peer] == nil {
+            guard peers.count < settings.maximumPeers else { return false }
+            version += 1
+            peers[peer] = PeerOffer(
+                pieces: PieceSet(pieceCount: pieceCount), version: version, expires: .distantFuture, lastSeen: now)
+        }
+        peers[peer]?.lastSeen = now
+        nextExpiry = min(nextExpiry, now.adding(milliseconds: settings.silentMilliseconds))
+        return true
+    }
+
+    /// Up to a full offer of pieces that nobody was given, when half of the last is taken; never more than the peer's
+    /// share of what is left.
+    private mutating func refill(_ peer: PeerName, _ now: Timestamp) {
+        let share = (fresh.count + peers.count - 1) / max(1, peers.count)
+        let full = min(settings.offeredPieces, max(1, share))
+        guard let held = peers[peer]?.pieces.count, held <= full / 2 else { return }
+        for _ in held..<full {
+            guard let piece = fresh.piece(at: fresh.count > 1 ? generator.below(fresh.count) : 0) else { return }
+            offer(piece, to: peer, now)
+        }
+    }
+
+    private func mayRepeat(_ piece: Int, _ now: Timestamp) -> Bool {
+        guard available.contains(piece), !offered.contains(piece) else { return false }
+        return given[piece] == 0 || now.millisecondsSince(lastGiven[piece]) >= settings.repeatMilliseconds
+    }
+
+    private mutating func offer(_ piece: Int, to peer: PeerName, _ now: Timestamp) {
+        guard let held = peers[peer]?.pieces.count, held < settings.offeredPieces else { return }
+        let expires = now.adding(milliseconds: settings.offerMilliseconds)
+        fresh.remove(piece)
+        offered.insert(piece)
+        peers[peer]?.pieces.insert(piece)
+        peers[peer]?.expires = expires
+        nextExpiry = min(nextExpiry, expires)
+        changed(peer)
+    }
+
+    /// Takes back what was not taken, forgets who does not ask. Costs the peers, once for every time something ends.
+    private mutating func expire(_ now: Timestamp) {
+        guard nextExpiry <= now else { return }
+        nextExpiry = .distantFuture
+        for peer in peers.keys.sorted() {
+            guard let entry = peers[peer] else { continue }
+            let silent = entry.lastSeen.adding(milliseconds: settings.silentMilliseconds)
+            if entry.expires <= now || silent <= now { takeBack(peer, entry.pieces) }
+            if silent <= now {
+                peers[peer] = nil
+            } else {
+                nextExpiry = min(nextExpiry, silent, peers[peer]?.expires ?? .distantFuture)
+            }
+        }
+    }
+
+    private mutating func takeBack(_ peer: PeerName, _ pieces: PieceSet) {
+        for piece in pieces.pieces {
+            offered.remove(piece)
+            if given[piece] == 0 { fresh.insert(piece) }
+        }
+        peers[peer]?.pieces = PieceSet(pieceCount: pieceCount)
+        peers[peer]?.expires = .distantFuture
+        changed(peer)
+    }
+}

@@ -1,0 +1,166 @@
+/// Some pieces of a pack, by index: a bit each.
+package struct PieceSet: Hashable, Sendable {
+    package let pieceCount: Int
+    /// How many pieces are in it.
+    package private(set) var count = 0
+    /// Bit `index % 64` of word `index / 64`. Invariant: bits from `pieceCount` on are zero.
+    private(set) var words: [UInt64]
+
+    package init(pieceCount: Int) {
+        precondition(pieceCount >= 0)
+        self.pieceCount = pieceCount
+        words = [UInt64](repeating: 0, count: (pieceCount + 63) / 64)
+    }
+
+    /// Words beyond the pieces are cut off.
+    init(pieceCount: Int, words: [UInt64]) {
+        self.init(pieceCount: pieceCount)
+        for index in self.words.indices { self.words[index] = words[index] & mask(ofWord: index) }
+        count = self.words.reduce(0) { $0 + $1.nonzeroBitCount }
+    }
+
+    package static func all(pieceCount: Int) -> PieceSet {
+        PieceSet(pieceCount: pieceCount, words: [UInt64](repeating: .max, count: (pieceCount + 63) / 64))
+    }
+
+    package init(pieceCount: Int, pieces: some Sequence<Int>) {
+        self.init(pieceCount: pieceCount)
+        for piece in pieces { insert(piece) }
+    }
+
+    package var isEmpty: Bool { count == 0 }
+    package var isComplete: Bool { count == pieceCount }
+
+    package func contains(_ piece: Int) -> Bool {
+        piece >= 0 && piece < pieceCount && words[piece / 64] >> UInt64(piece % 64) & 1 == 1
+    }
+
+    /// Whether it was not there. A piece the pack does not have is ignored.
+    @discardableResult
+    package mutating func insert(_ piece: Int) -> Bool {
+        guard piece >= 0, piece < pieceCount, !contains(piece) else { return false }
+        words[piece / 64] |= 1 << UInt64(piece % 64)
+        count += 1
+        return true
+    }
+
+    /// Whether it was there.
+    @discardableResult
+    package mutating func remove(_ piece: Int) -> Bool {
+        guard contains(piece) else { return false }
+        words[piece / 64] &= ~(1 << UInt64(piece % 64))
+        count -= 1
+        return true
+    }
+
+    /// Sets of another size of pack have nothing in common with this one.
+    package func union(_ other: PieceSet) -> PieceSet { combined(other) { $0 | $1 } }
+    package func intersection(_ other: PieceSet) -> PieceSet { combined(other) { $0 & $1 } }
+    package func subtracting(_ other: PieceSet) -> PieceSet { combined(other) { $0 & ~$1 } }
+    package var complement: PieceSet { PieceSet(pieceCount: pieceCount, words: words.map { ~$0 }) }
+
+    private func combined(_ other: PieceSet, _ operation: (UInt64, UInt64) -> UInt64) -> PieceSet {
+        precondition(other.pieceCount == pieceCount, "sets of packs of \(pieceCount) and \(other.pieceCount) pieces")
+        return PieceSet(pieceCount: pieceCount, words: zip(words, other.words).map(operation))
+    }
+
+    /// The pieces, ascending.
+    package var pieces: [Int] {
+        var pieces: [Int] = []
+        pieces.reserveCapacity(count)
+        for (index, word) in words.enumerated() {
+            var rest = word
+            while rest != 0 {
+                pieces.append(index * 64 + rest.trailingZeroBitCount)
+                rest &= rest - 1
+            }
+        }
+        return pieces
+    }
+
+    /// The piece at a place among the pieces, ascending; nil when there are fewer.
+    package func piece(at place: Int) -> Int? {
+        var left = place
+        for (index, word) in words.enumerated() {
+            guard left >= word.nonzeroBitCount else { return index * 64 + Self.bit(at: left, of: word) }
+            left -= word.nonzeroBitCount
+        }
+        return nil
+    }
+
+    private static func bit(at place: Int, of word: UInt64) -> Int {
+        var rest = word
+        for _ in 0..<place { rest &= rest - 1 }
+        return rest.trailingZeroBitCount
+    }
+
+    private func mask(ofWord index: Int) -> UInt64 {
+        let bits = pieceCount - index * 64
+        return bits >= 64 ? .max : (1 << UInt64(bits)) - 1
+    }
+}
+
+extension PieceSet {
+    /// The wire form: BitTorrent's bitfield (BEP 3). Piece 0 is the high bit of the first byte; spare bits are zero.
+    package var bytes: [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: (pieceCount + 7) / 8)
+        for piece in pieces { bytes[piece / 8] |= 0x80 >> UInt8(piece % 8) }
+        return bytes
+    }
+
+    /// Nil unless the bytes are exactly this many pieces' wire form.
+    package init?(bytes: some Collection<UInt8>, pieceCount: Int) {
+        guard pieceCount >= 0, bytes.count == (pieceCount + 7) / 8 else { return nil }
+        self.init(pieceCount: pieceCount)
+        for (index, byte) in bytes.enumerated() {
+            for bit in 0..<8 where byte & (0x80 >> UInt8(bit)) != 0 {
+                guard index * 8 + bit < pieceCount else { return nil }
+                insert(index * 8 + bit)
+            }
+        }
+    }
+}
+
+/// How many of some sets hold each piece, counted in all pieces at once: bit `k` of every count is one plane of words.
+struct RarityCounter {
+    private let pieceCount: Int
+    private var planes: [[UInt64]] = []
+
+    init(pieceCount: Int) { self.pieceCount = pieceCount }
+
+    mutating func add(_ set: PieceSet) {
+        var carry = set.words
+        var plane = 0
+        while carry.contains(where: { $0 != 0 }) {
+            if plane == planes.count { planes.append([UInt64](repeating: 0, count: carry.count)) }
+            for index in carry.indices {
+                (planes[plane][index], carry[index]) =
+                    (planes[plane][index] ^ carry[index], planes[plane][index] & carry[index])
+            }
+            plane += 1
+        }
+    }
+
+    /// The largest count there can be.
+    var maximum: Int { 1 << planes.count - 1 }
+
+    /// The pieces of `candidates` that exactly `value` sets hold.
+    func pieces(of candidates: PieceSet, heldBy value: Int) -> PieceSet {
+        var words = candidates.words
+        for (bit, plane) in planes.enumerated() {
+            let isSet = value >> bit & 1 == 1
+            for index in words.indices { words[index] &= isSet ? plane[index] : ~plane[index] }
+        }
+        return PieceSet(pieceCount: pieceCount, words: words)
+    }
+
+    /// The rarest pieces of `candidates`; empty when that is.
+    func rarest(of candidates: PieceSet) -> PieceSet {
+        guard !candidates.isEmpty else { return candidates }
+        for value in 0...maximum {
+            let found = pieces(of: candidates, heldBy: value)
+            if !found.isEmpty { return found }
+        }
+        return candidates
+    }
+}

@@ -1,0 +1,122 @@
+internal import Domain
+internal import Swarm
+
+/// A source that is followed.
+struct FollowedSource: Sendable {
+    let id: SourceID
+    let kind: SourceKind
+    let endpoint: PackEndpoint
+    /// Fires when it is no longer wanted.
+    let stop = ChangeSignal()
+}
+
+/// A request under way.
+struct FetchWork: Sendable {
+    let request: PieceRequest
+    let source: FollowedSource
+    /// Fires when its bytes are no longer wanted.
+    let cancel = ChangeSignal()
+}
+
+/// What a fetch knows; the picker decides, the rest is who is who.
+struct FetchState: Sendable {
+    struct Step {
+        var work: [FetchWork] = []
+        var cancelled: [ChangeSignal] = []
+        var follow: [FollowedSource] = []
+        var askAgainAt: Timestamp?
+        var isComplete = false
+        var failure: TransferFailure?
+    }
+
+    var picker: PiecePicker
+    var bytes: [SourceKind: UInt64] = [:]
+    var badPieces: UInt64 = 0
+    var failure: TransferFailure?
+    /// Kept for endpoints that were sources before, so that their bans hold.
+    private(set) var ids: [PackEndpoint: SourceID] = [:]
+    private var sources: [SourceID: FollowedSource] = [:]
+    private var unfollowed: [FollowedSource] = []
+    private var running: [RequestID: FetchWork] = [:]
+    private var lastID: UInt32 = 0
+    private let maximumSources: Int
+
+    init(picker: PiecePicker, maximumSources: Int) {
+        (self.picker, self.maximumSources) = (picker, maximumSources)
+    }
+
+    /// The signals of those that are no longer wanted.
+    mutating func setSources(_ wanted: FetchSources) -> [ChangeSignal] {
+        var kinds: [PackEndpoint: SourceKind] = [:]
+        for endpoint in wanted.neighbours.prefix(maximumSources) { kinds[endpoint] = .peer }
+        for endpoint in wanted.mirrors.prefix(maximumSources) { kinds[endpoint] = .mirror }
+        var stopped: [ChangeSignal] = []
+        for source in sources.values where kinds[source.endpoint] != source.kind {
+            stopped.append(source.stop)
+            sources[source.id] = nil
+            unfollowed.removeAll { $0.id == source.id }
+            picker.sourceRemoved(source.id)
+        }
+        forgetOldIDs(kinds)
+        for endpoint in kinds.keys.sorted() { add(endpoint, kinds[endpoint] ?? .peer) }
+        return stopped
+    }
+
+    private mutating func add(_ endpoint: PackEndpoint, _ kind: SourceKind) {
+        let id = ids[endpoint] ?? newID(endpoint)
+        guard sources[id] == nil else { return }
+        let source = FollowedSource(id: id, kind: kind, endpoint: endpoint)
+        sources[id] = source
+        unfollowed.append(source)
+        picker.sourceAdded(id, kind)
+    }
+
+    private mutating func newID(_ endpoint: PackEndpoint) -> SourceID {
+        lastID += 1
+        let id = SourceID(rawValue: lastID)
+        ids[endpoint] = id
+        return id
+    }
+
+    private mutating func forgetOldIDs(_ wanted: [PackEndpoint: SourceKind]) {
+        guard ids.count > maximumSources * 4 else { return }
+        ids = ids.filter { wanted[$0.key] != nil || sources[$0.value] != nil }
+    }
+
+    func isCurrent(_ source: FollowedSource) -> Bool { sources[source.id]?.stop === source.stop }
+
+    /// What to do now.
+    mutating func next(now: Timestamp) -> Step {
+        var step = Step()
+        step.follow = unfollowed
+        unfollowed = []
+        let plan = picker.next(now: now)
+        for effect in plan.effects {
+            switch effect {
+            case .cancel(let id):
+                if let work = running.removeValue(forKey: id) { step.cancelled.append(work.cancel) }
+            case .request(let request):
+                guard let source = sources[request.source] else { continue }
+                let work = FetchWork(request: request, source: source)
+                running[request.id] = work
+                step.work.append(work)
+            }
+        }
+        step.askAgainAt = plan.askAgainAt
+        (step.isComplete, step.failure) = (picker.isComplete, failure)
+        return step
+    }
+
+    mutating func ended(_ work: FetchWork) { running[work.request.id] = nil }
+
+    /// The fetch ends or is cancelled: nothing under way is wanted, and a next run begins anew.
+    mutating func abandonAll() -> [ChangeSignal] {
+        let signals = running.values.map(\.cancel) + sources.values.map(\.stop)
+        let wanted = sources.values
+        running = [:]
+        (sources, unfollowed) = ([:], [])
+        for source in wanted { picker.sourceRemoved(source.id) }
+        for source in wanted.sorted(by: { $0.id < $1.id }) { add(source.endpoint, source.kind) }
+        return signals
+    }
+}

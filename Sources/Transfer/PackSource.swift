@@ -1,0 +1,44 @@
+package import Domain
+package import Swarm
+
+/// Which pieces somebody has.
+package struct HaveMap: Hashable, Sendable {
+    /// Differs whenever the pieces do, also across restarts of the server.
+    package var version: UInt64
+    package var pieces: PieceSet
+
+    package init(version: UInt64, pieces: PieceSet) {
+        (self.version, self.pieces) = (version, pieces)
+    }
+}
+
+/// A pack that a `PieceServer` serves, whole or growing.
+package protocol PackSource: Sendable {
+    var layout: PieceLayout { get }
+    /// The Merkle root over the packed bytes; names the content.
+    var root: Digest { get }
+    var manifestBytes: [UInt8] { get }
+    /// Where the packed bytes stand: the first of these that is there. A file that is whole moves to a later one.
+    var paths: [String] { get }
+    /// Verified pieces only.
+    var have: HaveMap { get }
+
+    /// Waits until the version is another one than this, or the task is cancelled.
+    func haveChange(after version: UInt64) async
+
+    /// What the named peer may take; `wanted`: pieces it lacks that no neighbour of its has. Nil where no ledger is
+    /// kept: anybody may take anything.
+    func offer(to peer: PeerName, wanted: [Int]) -> MirrorOffer?
+
+    /// Waits until the peer's offer is another one than this, or the task is cancelled.
+    func offerChange(to peer: PeerName, after version: UInt64) async
+
+    /// These bytes were sent, to a peer that named itself or to somebody.
+    func served(_ range: Range<UInt64>, to peer: PeerName?)
+}
+
+/// What a `PieceServer` serves.
+package protocol PackCatalog: Sendable {
+    /// Nil when there is no such pack here.
+    func pack(_ name: PackName) -> (any PackSource)?
+}

@@ -1,0 +1,118 @@
+package import Domain
+package import Packs
+package import Ports
+package import Swarm
+internal import Synchronization
+
+/// A pack on this machine's disk, as others see it: on a peer while it fetches and after, on a mirror with a ledger.
+package final class SharedPack: PackSource {
+    package let layout: PieceLayout
+    package let root: Digest
+    package let manifestBytes: [UInt8]
+    package let paths: [String]
+    private let clock: any ClockSource
+    private let changes = ChangeSignal()
+    private struct State: Sendable {
+        var have: HaveMap
+        var ledger: MirrorLedger?
+        var servedBytes: UInt64 = 0
+    }
+
+    private let state: Mutex<State>
+
+    /// `verified`: the pieces that were hashed and are in the file. With `ledger` settings it is a mirror's.
+    package init(
+        manifest: Manifest, paths: [String], verified: PieceSet, clock: any ClockSource,
+        ledger: MirrorLedgerSettings? = nil, seed: UInt64 = 0
+    ) throws(TransferFailure) {
+        layout = try manifest.layout()
+        (root, manifestBytes, self.paths, self.clock) = (manifest.totals.root, manifest.bytes, paths, clock)
+        let version = UInt64(clamping: clock.read().wallMilliseconds)
+        state = Mutex(
+            State(
+                have: HaveMap(version: version, pieces: verified),
+                ledger: ledger.map {
+                    MirrorLedger(available: verified, settings: $0, seed: seed, firstVersion: version)
+                }))
+    }
+
+    package var have: HaveMap { state.withLock { $0.have } }
+    /// Packed bytes sent to anybody since the start.
+    package var servedBytes: UInt64 { state.withLock { $0.servedBytes } }
+
+    private var now: Timestamp { Timestamp(milliseconds: clock.read().monotonicMilliseconds) }
+
+    /// A piece was hashed and is in the file.
+    package func pieceVerified(_ piece: Int) {
+        state.withLock { state in
+            guard state.have.pieces.insert(piece) else { return }
+            state.have.version += 1
+            state.ledger?.pieceAvailable(piece)
+        }
+        changes.fire()
+    }
+
+    package func haveChange(after version: UInt64) async {
+        while !Task.isCancelled {
+            let seen = changes.count
+            guard have.version == version else { return }
+            await changes.wait(after: seen)
+        }
+    }
+
+    package func offer(to peer: PeerName, wanted: [Int]) -> MirrorOffer? {
+        let now = now
+        return state.withLock { $0.ledger?.asked(by: peer, wanted: wanted, now: now) }
+    }
+
+    package func offerChange(to peer: PeerName, after version: UInt64) async {
+        while !Task.isCancelled {
+            let seen = changes.count
+            guard offer(to: peer, wanted: [])?.version == version else { return }
+            await changes.wait(after: seen)
+        }
+    }
+
+    package func served(_ range: Range<UInt64>, to peer: PeerName?) {
+        let now = now
+        let hasChanged = state.withLock { state in
+            state.servedBytes += range.upperBound - range.lowerBound
+            guard let peer, state.ledger != nil else { return false }
+            for piece in layout.pieces(within: range) { state.ledger?.pieceGiven(piece, to: peer, now: now) }
+            return true
+        }
+        if hasChanged { changes.fire() }
+    }
+}
+
+extension Manifest {
+    /// How its packed bytes are cut.
+    package func layout() throws(TransferFailure) -> PieceLayout {
+        guard let layout = PieceLayout(pieceBytes: pieceLength, totalBytes: totals.packedLength),
+            layout.pieceCount == pieces.count
+        else {
+            throw TransferFailure(
+                .badManifest, "the manifest's \(pieces.count) pieces do not fit its length; fetch the manifest again")
+        }
+        return layout
+    }
+
+    package var packName: PackName { PackName(app: facts.app, build: facts.build) }
+}
+
+/// The packs one server serves, by name.
+package final class PackShelf: PackCatalog {
+    private let packs = Mutex<[PackName: any PackSource]>([:])
+
+    package init() {}
+
+    package func pack(_ name: PackName) -> (any PackSource)? { packs.withLock { $0[name] } }
+
+    /// Replaces what stood there.
+    package func put(_ pack: any PackSource, as name: PackName) { packs.withLock { $0[name] = pack } }
+
+    package func remove(_ name: PackName) { packs.withLock { $0[name] = nil } }
+
+    /// Ascending.
+    package var names: [PackName] { packs.withLock { $0.keys.sorted() } }
+}

@@ -1,0 +1,67 @@
+package import Domain
+
+package struct BuildBody: Hashable, Sendable, Codable {
+    package var id: BuildID
+    /// Its store key, `APP/ID`.
+    package var name: String
+    package var app: AppName
+    package var commit: CommitID
+    package var attempt: AttemptNumber
+    package var manifest: Digest
+    package var rawBytes: UInt64
+    package var packedBytes: UInt64
+    package var succeededAt: WireTime
+    /// Over the live regions.
+    package var replication: ReplicationStatus
+    package var stored: [RegionName]
+    /// Live regions that lack it.
+    package var missing: [RegionName]
+    package var sequence: LogSequence
+
+    package enum CodingKeys: String, CodingKey {
+        case id, name, app, commit, attempt, manifest
+        case rawBytes = "raw_bytes"
+        case packedBytes = "packed_bytes"
+        case succeededAt = "succeeded_at"
+        case replication, stored, missing, sequence
+    }
+
+    package init(_ id: BuildID, _ build: Build, in state: GlobalState, sequence: LogSequence) {
+        (self.id, app, name) = (id, build.app, "\(build.app)/\(id)")
+        (commit, attempt, manifest) = (build.commit, build.attempt, build.pack.manifest)
+        (rawBytes, packedBytes) = (build.pack.rawBytes, build.pack.packedBytes)
+        succeededAt = WireTime(build.succeededAt)
+        let live = state.fleet.liveRegions
+        replication = state.replication.status(id, over: live)
+        stored = state.replication.packs[id]?.stored ?? []
+        missing = state.replication.missing(id, over: live)
+        self.sequence = sequence
+    }
+}
+
+/// Newest first.
+package struct BuildList: Hashable, Sendable, Codable {
+    package var builds: [BuildBody]
+    /// What to pass as `?before=` for the next part; nil at the end.
+    package var next: BuildID?
+    package var sequence: LogSequence
+
+    package init(builds: [BuildBody], next: BuildID?, sequence: LogSequence) {
+        (self.builds, self.next, self.sequence) = (builds, next, sequence)
+    }
+}
+
+/// `GET /v1/keys`.
+package struct KeysBody: Hashable, Sendable, Codable {
+    /// `ed25519`.
+    package var algorithm: String
+    /// 32 bytes in hexadecimal: what manifests are signed with.
+    package var releaseKey: String
+
+    package enum CodingKeys: String, CodingKey {
+        case algorithm
+        case releaseKey = "release_key"
+    }
+
+    package init(releaseKey: [UInt8]) { (algorithm, self.releaseKey) = ("ed25519", hexadecimal(releaseKey)) }
+}

@@ -1,0 +1,69 @@
+package import Domain
+
+/// `POST /v1/regions/{name}/join`.
+package struct RegionJoinBody: WireRequest, Hashable {
+    package var endpoint: String
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case endpoint }
+
+    package static var fields: [String] { CodingKeys.allCases.map(\.rawValue) }
+
+    package init(endpoint: String) { self.endpoint = endpoint }
+}
+
+/// `POST /v1/regions/{name}/report`: the latest numbers, one an app.
+package struct RegionReportBody: WireRequest, Hashable {
+    package var levels: [RegionLevel]
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case levels }
+
+    package static var fields: [String] { CodingKeys.allCases.map(\.rawValue) }
+
+    package init(levels: [RegionLevel]) { self.levels = levels }
+}
+
+/// `POST /v1/regions/{name}/packs/{build}/stored`.
+package struct PackStoredBody: WireRequest, Hashable {
+    package var attempt: AttemptNumber
+    package var manifest: Digest
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case attempt, manifest }
+
+    package static var fields: [String] { CodingKeys.allCases.map(\.rawValue) }
+
+    package init(attempt: AttemptNumber, manifest: Digest) { (self.attempt, self.manifest) = (attempt, manifest) }
+}
+
+package struct RegionBody: Hashable, Sendable, Codable {
+    package var name: RegionName
+    package var status: RegionStatus
+    package var endpoint: String
+    /// By app.
+    package var levels: [RegionLevel]
+
+    package init(name: RegionName, _ record: RegionRecord) {
+        (self.name, status, endpoint) = (name, record.status, record.endpoint)
+        levels = record.levels.values.sorted { $0.app < $1.app }
+    }
+}
+
+/// By name.
+package struct RegionList: Hashable, Sendable, Codable {
+    package var regions: [RegionBody]
+    package var sequence: LogSequence
+
+    package init(regions: [RegionBody], sequence: LogSequence) { (self.regions, self.sequence) = (regions, sequence) }
+}
+
+/// `GET /v1/feed`: the global facts that concern one region, up to a position that can be proved.
+package struct FeedAnswer: Hashable, Sendable, Codable {
+    /// Ascending; may be empty while the position still moves on.
+    package var facts: [TakenFact]
+    package var position: LogPosition
+    /// The durable head when this was answered: how far behind the position is.
+    package var sequence: LogSequence
+
+    package init(facts: [TakenFact], position: LogPosition, sequence: LogSequence) {
+        (self.facts, self.position, self.sequence) = (facts, position, sequence)
+    }
+}

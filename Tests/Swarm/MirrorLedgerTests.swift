@@ -1,0 +1,139 @@
+import Domain
+import Testing
+
+@testable import Swarm
+
+private func moment(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milliseconds) }
+
+private func peer(_ number: Int) -> PeerName { PeerName(unchecked: "peer-\(number)") }
+
+/// A ledger whose answers can stand inside an expectation.
+private final class LedgerBox {
+    private var ledger: MirrorLedger
+
+    init(_ ledger: MirrorLedger) { self.ledger = ledger }
+
+    func pieceAvailable(_ piece: Int) { ledger.pieceAvailable(piece) }
+    func pieceGiven(_ piece: Int, to peer: PeerName, now: Timestamp) { ledger.pieceGiven(piece, to: peer, now: now) }
+    func copies(of piece: Int) -> UInt32 { ledger.copies(of: piece) }
+    func offer(to peer: PeerName) -> MirrorOffer? { ledger.offer(to: peer) }
+
+    func asked(by peer: PeerName, wanted: [Int], now: Timestamp) -> MirrorOffer {
+        ledger.asked(by: peer, wanted: wanted, now: now)
+    }
+}
+
+private func makeLedger(pieces: Int = 100, _ change: (inout MirrorLedgerSettings) -> Void = { _ in }) -> LedgerBox {
+    var settings = MirrorLedgerSettings()
+    change(&settings)
+    return LedgerBox(MirrorLedger(available: .all(pieceCount: pieces), settings: settings, seed: 7))
+}
+
+struct MirrorLedgerTests {
+    @Test func offersAreBoundedAndDisjoint() {
+        let ledger = makeLedger()
+        let offers = (0..<5).map { ledger.asked(by: peer($0), wanted: [], now: moment(0)) }
+        #expect(offers.allSatisfy { $0.pieces.count == 8 })
+        #expect(Set(offers.flatMap(\.pieces.pieces)).count == 40)
+        #expect(Set(offers.map(\.version)).count == 5)
+    }
+
+    @Test func anOfferIsRefilledWhenHalfIsTaken() throws {
+        let ledger = makeLedger()
+        let first = ledger.asked(by: peer(0), wanted: [], now: moment(0))
+        for (count, piece) in first.pieces.pieces.prefix(4).enumerated() {
+            #expect(ledger.asked(by: peer(0), wanted: [], now: moment(1)).pieces.count == 8 - count)
+            ledger.pieceGiven(piece, to: peer(0), now: moment(1))
+        }
+        let second = ledger.asked(by: peer(0), wanted: [], now: moment(2))
+        #expect(second.pieces.count == 8)
+        #expect(second.version > first.version)
+        #expect(second.pieces.intersection(first.pieces).pieces == Array(first.pieces.pieces.suffix(4)))
+    }
+
+    @Test func theVersionChangesExactlyWithTheOffer() {
+        let ledger = makeLedger()
+        let first = ledger.asked(by: peer(0), wanted: [], now: moment(0))
+        _ = ledger.asked(by: peer(1), wanted: [], now: moment(0))
+        #expect(ledger.asked(by: peer(0), wanted: [], now: moment(1)) == first)
+        #expect(ledger.offer(to: peer(0)) == first)
+        ledger.pieceGiven(first.pieces.pieces[0], to: peer(0), now: moment(1))
+        #expect(ledger.offer(to: peer(0))?.version != first.version)
+    }
+
+    @Test func everyPieceIsGivenOnceBeforeAnyTwice() {
+        let ledger = makeLedger()
+        while let piece = ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces.pieces.first {
+            #expect(ledger.copies(of: piece) == 0)
+            ledger.pieceGiven(piece, to: peer(0), now: moment(0))
+        }
+        #expect((0..<100).allSatisfy { ledger.copies(of: $0) == 1 })
+        #expect(ledger.asked(by: peer(1), wanted: [], now: moment(0)).pieces.isEmpty)
+    }
+
+    @Test func aPieceIsRepeatedOnDemandToOneAtATimeAndNotTooSoon() {
+        let ledger = makeLedger(pieces: 1)
+        _ = ledger.asked(by: peer(0), wanted: [], now: moment(0))
+        ledger.pieceGiven(0, to: peer(0), now: moment(0))
+        #expect(ledger.asked(by: peer(1), wanted: [0], now: moment(3_999)).pieces.isEmpty)
+        #expect(ledger.asked(by: peer(1), wanted: [0], now: moment(4_000)).pieces.pieces == [0])
+        #expect(ledger.asked(by: peer(2), wanted: [0], now: moment(4_000)).pieces.isEmpty)
+        ledger.pieceGiven(0, to: peer(1), now: moment(5_000))
+        #expect(ledger.asked(by: peer(2), wanted: [0], now: moment(5_001)).pieces.isEmpty)
+        #expect(ledger.copies(of: 0) == 2)
+    }
+
+    @Test func whatIsNotTakenIsOfferedToOthers() {
+        let ledger = makeLedger(pieces: 8)
+        #expect(ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces.count == 8)
+        #expect(ledger.asked(by: peer(1), wanted: [], now: moment(14_999)).pieces.isEmpty)
+        #expect(!ledger.asked(by: peer(1), wanted: [], now: moment(15_000)).pieces.isEmpty)
+        #expect(ledger.offer(to: peer(0))?.pieces.isEmpty == true)
+    }
+
+    @Test func aGrowingMirrorOffersWhatItGets() {
+        let ledger = LedgerBox(MirrorLedger(available: PieceSet(pieceCount: 10), seed: 1))
+        #expect(ledger.asked(by: peer(0), wanted: [3], now: moment(0)).pieces.isEmpty)
+        ledger.pieceAvailable(3)
+        #expect(ledger.asked(by: peer(0), wanted: [], now: moment(1)).pieces.pieces == [3])
+    }
+
+    @Test func manyPeersAreBoundedAndForgotten() {
+        let ledger = makeLedger(pieces: 1000) { $0.maximumPeers = 10 }
+        for number in 0..<20 {
+            let offer = ledger.asked(by: peer(number), wanted: [], now: moment(0))
+            #expect(offer.pieces.isEmpty == (number >= 10))
+        }
+        #expect(!ledger.asked(by: peer(15), wanted: [], now: moment(60_000)).pieces.isEmpty)
+        #expect(ledger.offer(to: peer(0)) == nil)
+    }
+
+    @Test func nonsenseIsIgnored() {
+        let ledger = makeLedger(pieces: 4)
+        #expect(ledger.asked(by: peer(0), wanted: [-1, 4, .max], now: moment(0)).pieces.count == 4)
+        ledger.pieceGiven(-1, to: peer(0), now: moment(0))
+        ledger.pieceGiven(4, to: peer(9), now: moment(0))
+        #expect(ledger.copies(of: 4) == 0)
+    }
+
+    /// Whatever happens, no piece is on offer to two, and one that was never given is offered or waits to be.
+    @Test(arguments: 0..<50)
+    func offersStayDisjoint(seed: Int) {
+        var generator = SeededGenerator(seed: UInt64(seed))
+        let ledger = makeLedger(pieces: 60)
+        var (now, given) = (Int64(0), Set<Int>())
+        for _ in 0..<500 {
+            now += Int64(generator.below(3_000))
+            let name = peer(generator.below(6))
+            if generator.below(2) == 0 {
+                _ = ledger.asked(by: name, wanted: [generator.below(60)], now: moment(now))
+            } else if let piece = ledger.offer(to: name)?.pieces.pieces.first {
+                ledger.pieceGiven(piece, to: name, now: moment(now))
+                given.insert(piece)
+            }
+            let offered = (0..<6).flatMap { ledger.offer(to: peer($0))?.pieces.pieces ?? [] }
+            #expect(Set(offered).count == offered.count)
+        }
+        #expect(!given.isEmpty)
+    }
+}
