@@ -110,6 +110,15 @@ let package = Package(
             ]),
 
         // Faces.
+        room("Serving", ["Wire", "Domain", .hummingbird, .httpTypes, .logging, .metrics]),
+        room(
+            "API",
+            [
+                "Serving", "Wire", "Domain", "Ports", "Codec", "Engine", "Views", .hummingbird, .httpTypes, .logging,
+                .metrics,
+            ]),
+        room("Client", ["Wire", "Domain", "Codec", .httpClient, .nio, .nioHTTP1, .logging]),
+
         // Roles.
         // What people and machines start.
         tests("Domain", ["Domain"]),
@@ -127,6 +136,17 @@ let package = Package(
             [
                 "Transfer", "Domain", "Packs", "Ports", "Swarm", .httpClient, .nio, .nioPosix, .nioHTTP1, .nioSSL,
                 .logging,
+            ]),
+        tests(
+            "API",
+            [
+                "API", "Codec", "Domain", "Engine", "EventLog", "Ports", "Serving", "Views", "Wire", .hummingbird,
+                .hummingbirdTesting, .httpTypes, .logging,
+            ]),
+        tests(
+            "Client",
+            [
+                "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
     ]
 )

@@ -1,0 +1,30 @@
+package import Serving
+
+/// The limits of the API, each with its unit.
+package struct APISettings: Sendable {
+    /// What `/v1/status` says.
+    package var version: String
+    /// Hosts, bodies, waits, pages: as for every HTTP face.
+    package var serving: ServingSettings
+    /// How long a read waits for the views before it says `views-behind`.
+    package var viewsBehindSeconds: Int64 = 5
+    /// Job ids that one page of builds looks at: an app with few builds needs several pages.
+    package var maximumScannedBuilds: UInt64 = 50_000
+    /// Frames of the log read at once for the feed and the event stream.
+    package var logFramesAtOnce = 2000
+    /// Facts after which a feed's answer ends at the next batch.
+    package var feedFacts = 1000
+    /// Frames that one feed request reads before it answers with what it has.
+    package var feedFrames = 200_000
+    /// An idle event stream says at least this often that it lives.
+    package var streamKeepAliveSeconds: Int64 = 15
+    /// Rows of one query's answer.
+    package var maximumQueryRows = 10_000
+    /// One manifest's bytes.
+    package var maximumManifestBytes = 64 << 20
+
+    package init(version: String, serving: ServingSettings = ServingSettings()) {
+        self.version = version
+        self.serving = serving
+    }
+}

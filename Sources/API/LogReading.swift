@@ -1,0 +1,41 @@
+import Dispatch
+import Domain
+import Ports
+import Wire
+
+/// Reads the log on threads of its own: a page of it may have to come from the disk.
+struct LogReading: Sendable {
+    let store: any LogStore
+    private static let threads = DispatchQueue(label: "drover.api.log", attributes: .concurrent)
+
+    func read(after sequence: LogSequence, maximumFrames: Int) async throws(Problem) -> [FrameBatch] {
+        try await run { store throws(StoreFailure) in
+            try store.read(after: sequence, maximumFrames: maximumFrames)
+        }
+    }
+
+    func position(at sequence: LogSequence) async throws(Problem) -> LogPosition? {
+        try await run { store throws(StoreFailure) in try store.position(at: sequence) }
+    }
+
+    private func run<T: Sendable>(
+        _ body: @escaping @Sendable (any LogStore) throws(StoreFailure) -> T
+    ) async throws(Problem) -> T {
+        let result: Result<T, StoreFailure> = await withCheckedContinuation { continuation in
+            Self.threads.async { [store] in
+                do throws(StoreFailure) {
+                    continuation.resume(returning: .success(try body(store)))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        do throws(StoreFailure) {
+            return try result.get()
+        } catch {
+            throw Problem(
+                code: error.code, status: error.code == "archived" ? 410 : 500, title: "The log cannot be read",
+                detail: error.message)
+        }
+    }
+}

@@ -1,0 +1,138 @@
+import Codec
+import Domain
+import Engine
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Ports
+import Serving
+import Wire
+
+extension GlobalAPI {
+    func addFeedRoutes(to router: Router<ServingContext>) {
+        router.get("/v1/feed", use: feed)
+    }
+
+    /// The global facts that concern one region, behind the position it has taken over. Answers when there are some, or
+    /// when the wait is over; the position moves on either way, and always stands at the end of a batch.
+    @Sendable private func feed(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let query = try QueryParameters(request, allowed: ["region", "log", "epoch", "sequence", "chain", "wait"])
+        guard let region = try query.value("region", "a region's name", { RegionName(rawValue: $0) }) else {
+            throw Problem(.badQuery, "region is missing: name the region that follows")
+        }
+        guard try await look({ state, _ in state.fleet.regions[region] != nil }) else {
+            throw Problem(Refusal(.unknownRegion, "region \(region) has not joined: join first"))
+        }
+        world.heard(region)
+        let start = try followedPosition(query)
+        try await checkChain(start)
+        let part = try await followFeed(
+            FeedPart(position: start), region: region, waitMilliseconds: query.waitMilliseconds(settings.serving))
+        let head = engine.head.sequence
+        return try .json(FeedAnswer(facts: part.facts, position: part.position, sequence: head), at: head)
+    }
+
+    /// The position that the caller has reached; the log's start where it names none.
+    private func followedPosition(_ query: QueryParameters) throws(Problem) -> LogPosition {
+        let log = try query.value("log", "a log's identity: 32 of 0-9 a-f") { LogIdentity(hex: $0) }
+        let epoch = try query.number("epoch").map(Epoch.init(rawValue:))
+        let sequence = try query.number("sequence").map(LogSequence.init(rawValue:))
+        let chain = try query.value("chain", "a digest: 64 of 0-9 a-f") { Digest(hex: $0) }
+        if let log, let epoch, let sequence, let chain {
+            return LogPosition(log: log, epoch: epoch, sequence: sequence, chain: chain)
+        }
+        guard log == nil, epoch == nil, sequence == nil, chain == nil else {
+            throw Problem(.badQuery, "a position is all of log, epoch, sequence and chain: give all, or none to begin")
+        }
+        return .start(of: engine.store.identity)
+    }
+
+    /// A position that is not on this log's chain is answered with one that is: the log's start, as one position alone
+    /// proves nothing about those before it (a caller that remembers earlier ones may try them first). If the position
+    /// is of this very epoch, what it names was lost here: the engine accepts no further command.
+    private func checkChain(_ start: LogPosition) async throws(Problem) {
+        let head = engine.head
+        let origin = LogPosition.start(of: head.log)
+        if start.sequence == .zero, start.log == head.log { return }
+        if start.log == head.log, start.sequence <= head.sequence,
+            try await log.position(at: start.sequence) == start
+        {
+            return
+        }
+        if start.log == head.log, start.epoch >= head.epoch {
+            engine.freeze(
+                "a region follows this log at epoch \(start.epoch), sequence \(start.sequence), which is not here: "
+                    + "look at what was lost, then restart with --new-epoch")
+        }
+        var problem = Problem(
+            .forked, "position \(start.sequence) of log \(start.log) is not on this log's chain: go back to position",
+            sequence: head.sequence)
+        problem.position = origin
+        throw problem
+    }
+
+    private struct FeedPart: Sendable {
+        var facts: [TakenFact] = []
+        var position: LogPosition
+        var frames = 0
+
+        init(position: LogPosition) { self.position = position }
+    }
+
+    private func followFeed(
+        _ start: FeedPart, region: RegionName, waitMilliseconds: Int64
+    ) async throws -> FeedPart {
+        let deadline = ContinuousClock.now.advanced(by: .milliseconds(waitMilliseconds))
+        var part = start
+        while true {
+            let head = engine.head.sequence
+            while part.position.sequence < head, !isFull(part) {
+                guard try await readFeed(&part, region: region, upTo: head) else { break }
+            }
+            if !part.facts.isEmpty || isFull(part) { return part }
+            guard await waitForChange(after: head, until: deadline) else { return part }
+        }
+    }
+
+    private func isFull(_ part: FeedPart) -> Bool {
+        part.facts.count >= settings.feedFacts || part.frames >= settings.feedFrames
+    }
+
+    /// Takes whole batches, none past `head`: the state that gives facts their meaning holds at least that much. False
+    /// when there was none.
+    private func readFeed(
+        _ part: inout FeedPart, region: RegionName, upTo head: LogSequence
+    ) async throws(Problem) -> Bool {
+        let batches = try await log.read(after: part.position.sequence, maximumFrames: settings.logFramesAtOnce)
+            .filter { $0.end.sequence <= head }
+        guard !batches.isEmpty else { return false }
+        var decoded: [[Envelope<GlobalEvent>]] = []
+        for batch in batches { decoded.append(try decode(batch.frames)) }
+        let (events, start) = (decoded, part)
+        part = try await look { [settings] state, _ in
+            var part = start
+            for (batch, events) in zip(batches, events) where part.facts.count < settings.feedFacts {
+                for envelope in events {
+                    guard let fact = GlobalFact.from(envelope.event, for: region, state: state) else { continue }
+                    part.facts.append(TakenFact(fact, at: envelope.sequence))
+                }
+                part.frames += batch.frames.count
+                part.position = batch.end
+            }
+            return part
+        }
+        return true
+    }
+
+    private func decode(_ frames: [Frame]) throws(Problem) -> [Envelope<GlobalEvent>] {
+        var events: [Envelope<GlobalEvent>] = []
+        for frame in frames {
+            do throws(CodecFailure) {
+                if let envelope = try engine.codec.decode(frame) { events.append(envelope) }
+            } catch {
+                throw Problem(.internalFailure, "event \(frame.header.sequence) cannot be read: \(error.message)")
+            }
+        }
+        return events
+    }
+}

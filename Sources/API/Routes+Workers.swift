@@ -1,0 +1,129 @@
+import Domain
+import Engine
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Serving
+import Wire
+
+extension GlobalAPI {
+    func addWorkerRoutes(to router: Router<ServingContext>) {
+        router.get("/v1/workers", use: listWorkers)
+        router.post("/v1/workers/{name}/join", use: joinWorker)
+        router.post("/v1/workers/{name}/claim", use: claim)
+        router.post("/v1/workers/{name}/drain") { try await setDraining($0, $1, true) }
+        router.post("/v1/workers/{name}/resume") { try await setDraining($0, $1, false) }
+    }
+
+    @Sendable private func listWorkers(_ request: Request, _ context: ServingContext) async throws -> Response {
+        _ = try QueryParameters(request, allowed: [])
+        let list = try await look { state, position in
+            WorkerList(workers: Self.workers(state), sequence: position.sequence)
+        }
+        return try .json(list, at: list.sequence)
+    }
+
+    /// By name; a job that has ended is not named.
+    static func workers(_ state: GlobalState) -> [WorkerBody] {
+        state.fleet.workers.sorted { $0.key < $1.key }.map { name, record in
+            let job = record.job.flatMap { state.queue.jobs[$0]?.attempt?.worker == name ? $0 : nil }
+            return WorkerBody(name: name, record, job: job)
+        }
+    }
+
+    @Sendable private func joinWorker(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let name = try context.name("name", as: WorkerName.self)
+        let body = try await request.strictBody(WorkerJoinBody.self, settings.serving)
+        return try await done(
+            .fleet(.workerJoin(name, body.region)), actor: .worker(name), key: request.idempotencyKey())
+    }
+
+    @Sendable private func setDraining(
+        _ request: Request, _ context: ServingContext, _ isDraining: Bool
+    ) async throws -> Response {
+        let name = try context.name("name", as: WorkerName.self)
+        _ = try await request.strictBody(EmptyBody.self, settings.serving)
+        return try await done(
+            .fleet(.workerDrain(name, isDraining: isDraining)), actor: request.actor(), key: request.idempotencyKey())
+    }
+
+    /// The next job for a worker, or 204 when none came within the wait.
+    @Sendable private func claim(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let name = try context.name("name", as: WorkerName.self)
+        let key = try request.idempotencyKey()
+        let body = try await request.strictBody(ClaimBody.self, settings.serving)
+        let wait = try claimWait(body)
+        let claimed = try await waitFor(milliseconds: wait) { try await claimOnce(name, key: key) }
+        guard let claimed else { return .nothing(at: engine.head.sequence) }
+        return try .json(claimed, at: claimed.sequence)
+    }
+
+    private func claimWait(_ body: ClaimBody) throws(Problem) -> Int64 {
+        guard let text = body.wait else { return 0 }
+        guard let wait = WireDuration(text) else {
+            throw Problem(.invalid, "wait must be a duration such as 500ms, 10s or 3m")
+        }
+        return min(wait.milliseconds, settings.serving.maximumWaitSeconds * 1000)
+    }
+
+    /// Claims if there is something to claim; nil when there is not. A worker that waits already is not told again.
+    private func claimOnce(_ name: WorkerName, key: String?) async throws -> ClaimAnswer? {
+        let step = try await claimStep(name, key: key)
+        guard case .submit(let key) = step else { return nil }
+        let accepted = try await submit(.queue(.claim(name)), actor: .worker(name), key: key)
+        switch accepted.answer {
+        case .queue(.nothingToClaim): return nil
+        case .queue(.claimed(let job, let attempt, let request, let leaseSeconds, let heartbeatSeconds)):
+            let (endpoint, timeout) = try await look { state, _ in
+                let region = state.fleet.workers[name]?.region
+                return (
+                    region.flatMap { state.fleet.regions[$0]?.endpoint } ?? "", state.log.settings.jobTimeoutSeconds
+                )
+            }
+            return ClaimAnswer(
+                job: job, attempt: attempt, request: request, leaseSeconds: leaseSeconds,
+                heartbeatSeconds: heartbeatSeconds, jobTimeoutSeconds: timeout, regionEndpoint: endpoint,
+                sequence: accepted.sequence)
+        case .queue, .targets, .done: throw unexpected(accepted.answer)
+        }
+    }
+
+    private enum ClaimStep: Sendable {
+        case wait
+        case submit(key: String?)
+    }
+
+    /// What one look at the state says that a claim should do.
+    ///
+    /// "Waiting from now on" is an event, remembered under the call's key, and so would be the answer to that key for
+    /// ever. Each event of one call therefore uses a key derived from the caller's: the first that is free, or that was
+    /// answered with a job (a repeated call gets that job again).
+    private func claimStep(_ name: WorkerName, key: String?) async throws(Problem) -> ClaimStep {
+        do throws(EngineFailure) {
+            return try await engine.readNow { state, _, now in
+                let (key, isAnswered) = Self.claimKey(key, name: name, state: state, now: now)
+                guard let worker = state.fleet.workers[name], !isAnswered else { return .submit(key: key) }
+                let isNews = worker.isDraining || worker.waitingSince == nil || !state.queue.waiting.isEmpty
+                return isNews ? .submit(key: key) : .wait
+            }
+        } catch {
+            throw problem(error)
+        }
+    }
+
+    private static func claimKey(
+        _ key: String?, name: WorkerName, state: GlobalState, now: Timestamp
+    ) -> (String?, isAnswered: Bool) {
+        guard let key else { return (nil, false) }
+        var candidate = key
+        for place in 1...maximumClaimEvents {
+            guard let entry = state.memory.entry(actor: .worker(name), key: candidate, now: now) else { break }
+            guard entry.answer == .queue(.nothingToClaim) else { return (candidate, true) }
+            candidate = "\(key)/\(place)"
+        }
+        return (candidate, false)
+    }
+
+    /// Events that one claim may lead to: it loses a race for a job each time.
+    private static var maximumClaimEvents: Int { 64 }
+}

@@ -1,0 +1,77 @@
+package import Domain
+package import Wire
+
+extension GlobalClient {
+    // MARK: Regions
+
+    package func regions() async throws(ClientFailure) -> RegionList { try await connection.get("/v1/regions") }
+
+    package func joinRegion(
+        _ name: RegionName, endpoint: String, key: String? = nil
+    ) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post("/v1/regions/\(name)/join", RegionJoinBody(endpoint: endpoint), key: key)
+    }
+
+    package func reportRegion(
+        _ name: RegionName, _ levels: [RegionLevel]
+    ) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post("/v1/regions/\(name)/report", RegionReportBody(levels: levels))
+    }
+
+    package enum RegionChange: String, Sendable, CaseIterable {
+        case suspend, resume, remove
+    }
+
+    package func changeRegion(
+        _ name: RegionName, _ change: RegionChange, reason: String, key: String? = nil
+    ) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post("/v1/regions/\(name)/\(change.rawValue)", ReasonBody(reason: reason), key: key)
+    }
+
+    package func packStored(
+        _ region: RegionName, _ build: BuildID, _ attempt: AttemptNumber, manifest: Digest, key: String? = nil
+    ) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post(
+            "/v1/regions/\(region)/packs/\(build)/stored", PackStoredBody(attempt: attempt, manifest: manifest),
+            key: key)
+    }
+
+    package func packLost(
+        _ region: RegionName, _ build: BuildID, detail: String, key: String? = nil
+    ) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post(
+            "/v1/regions/\(region)/packs/\(build)/lost", DetailBody(detail: detail), key: key)
+    }
+
+    /// The region's own list of its peers.
+    package func peers(of region: RegionName) async throws(ClientFailure) -> PeerList {
+        try await connection.get("/v1/regions/\(region)/peers")
+    }
+
+    /// The next part of the feed behind a position (nil: from the log's start). A problem `forked` names the position
+    /// to go back to.
+    package func feed(
+        for region: RegionName, after position: LogPosition?, wait: WireDuration
+    ) async throws(ClientFailure) -> FeedAnswer {
+        let query = Self.query(
+            ("region", region), ("log", position?.log), ("epoch", position?.epoch), ("sequence", position?.sequence),
+            ("chain", position?.chain))
+        return try await connection.get("/v1/feed", query: query, wait: wait)
+    }
+
+    // MARK: The whole
+
+    package func status() async throws(ClientFailure) -> StatusBody { try await connection.get("/v1/status") }
+
+    package func query(_ sql: String, at sequence: LogSequence? = nil) async throws(ClientFailure) -> QueryAnswer {
+        try await connection.post("/v1/query", QueryBody(sql: sql, at: sequence))
+    }
+
+    /// Whether the process may be sent work; a problem `not-ready` says why not.
+    package func ready() async throws(ClientFailure) -> HealthBody { try await connection.get("/readyz") }
+
+    /// The log behind a sequence: to the head of now, or with `follow` without end, over broken connections.
+    package func events(after sequence: LogSequence, follow: Bool) -> EventStream {
+        EventStream(connection: connection, after: sequence, follow: follow)
+    }
+}
