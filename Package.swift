@@ -120,6 +120,20 @@ let package = Package(
         room("Client", ["Wire", "Domain", "Codec", .httpClient, .nio, .nioHTTP1, .logging]),
 
         // Roles.
+        room(
+            "Building", ["Domain", "Ports", "Packs", "Client", "Processes", .yams, .logging, .lifecycle]),
+        room(
+            "Agent",
+            [
+                "Domain", "Ports", "Swarm", "Packs", "Transfer", "Wire", "Client", "Processes", .httpClient, .nio, .nioHTTP1,
+                .logging, .lifecycle,
+            ]),
+        room(
+            "Region",
+            [
+                "Domain", "Ports", "Codec", "Engine", "Projectors", "Views", "Swarm", "Packs", "Blobs", "Transfer",
+                "Wire", "Client", "Serving", .hummingbird, .httpTypes, .logging, .metrics, .lifecycle,
+            ]),
         // What people and machines start.
         tests("Domain", ["Domain"]),
         tests("Swarm", ["Swarm", "Domain"]),
@@ -148,6 +162,7 @@ let package = Package(
             [
                 "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
+        tests("Building", ["Building", "Domain", "Packs", "Ports", "Processes"]),
     ]
 )
 

@@ -1,0 +1,41 @@
+import Blobs
+import Domain
+import Packs
+import Ports
+
+/// How a region's store names what it holds.
+enum RegionKey {
+    /// The packed bytes that one attempt uploaded, or that were mirrored from there.
+    static func pack(_ build: BuildID, _ attempt: AttemptNumber) -> BlobKey { .named("packs/\(build)/\(attempt)") }
+
+    /// An upload or a copy that is not whole yet.
+    static func upload(_ build: BuildID, _ attempt: AttemptNumber) -> String { "pack-\(build)-\(attempt)" }
+
+    /// One sealed object of an attempt's output.
+    static func output(_ job: JobID, _ attempt: AttemptNumber, _ object: UInt64) -> BlobKey {
+        .named("logs/\(job)/\(attempt)/\(object)")
+    }
+}
+
+extension DirectoryBlobStore {
+    /// A signed manifest, proved by its digest and by the release key, from this store or else from `fetch`, then kept.
+    func manifest(
+        _ digest: Digest, trusting key: [UInt8], fetch: () async throws -> [UInt8]
+    ) async throws -> Manifest {
+        let limits = PackLimits()
+        if let stored = try await information(.content(digest)) {
+            guard stored.bytes <= UInt64(limits.maximumManifestBytes) else {
+                throw BlobFailure(.tooLarge, "the stored manifest \(digest) is too long to be one")
+            }
+            let bytes = try await read(.content(digest), offset: 0, count: Int(stored.bytes))
+            return try Manifest.verify(bytes, trustedKeys: [key])
+        }
+        let bytes = try await fetch()
+        let manifest = try Manifest.verify(bytes, trustedKeys: [key])
+        guard manifest.digest == digest else {
+            throw BlobFailure(.mismatch, "the manifest that came has the digest \(manifest.digest), not \(digest)")
+        }
+        try await put(.content(digest), bytes: UInt64(bytes.count), from: OneChunk(bytes))
+        return manifest
+    }
+}
