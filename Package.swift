@@ -135,6 +135,20 @@ let package = Package(
                 "Wire", "Client", "Serving", .hummingbird, .httpTypes, .logging, .metrics, .lifecycle,
             ]),
         // What people and machines start.
+        room(
+            "Commands",
+            [
+                "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Client", .argumentParser,
+            ]),
+        .executableTarget(name: "drover", dependencies: ["Commands"], swiftSettings: rules),
+        .executableTarget(
+            name: "projector",
+            dependencies: [
+                "API", "Agent", "Blobs", "Building", "Client", "Codec", "Domain", "Engine", "EventLog", "Packs", "Ports",
+                "Processes", "Projectors", "Region", "Serving", "Views", "Wire", .argumentParser, .configuration,
+                .hummingbird, .lifecycle, .unixSignals, .logging,
+            ], swiftSettings: rules),
+
         tests("Domain", ["Domain"]),
         tests("Swarm", ["Swarm", "Domain"]),
         tests("Wire", ["Wire", "Domain"]),
@@ -163,6 +177,7 @@ let package = Package(
                 "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
         tests("Building", ["Building", "Domain", "Packs", "Ports", "Processes"]),
+        tests("House", []),
     ]
 )
 

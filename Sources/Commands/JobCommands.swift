@@ -1,0 +1,148 @@
+import ArgumentParser
+import Client
+import Domain
+import Foundation
+import Wire
+
+struct JobsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "jobs", abstract: "List jobs, newest first.")
+
+    @OptionGroup var server: ServerOptions
+
+    @Option(help: "Only this app's.")
+    var app: AppName?
+
+    @Option(help: "Only those: queued, running, succeeded or failed.")
+    var status: String?
+
+    @Option(help: "At most so many.")
+    var limit: Int = 30
+
+    func run() async throws {
+        let wanted = try status.map { text in
+            guard let status = JobStatus(rawValue: text) else {
+                throw CommandStop(.refused, "drover: --status is \"\(text)\": it is queued, running, succeeded or failed")
+            }
+            return status
+        }
+        let list = try await server.client().jobs(app: app, status: wanted, limit: limit)
+        if server.json { return try Terminal.say(json: list) }
+        var table = Table(["JOB", "APP", "COMMIT", "STATUS", "STAGE", "WORKER", "CREATED"])
+        for job in list.jobs {
+            table.add([
+                "\(job.id)", "\(job.app)", String(job.commit.rawValue.prefix(12)), job.status.rawValue,
+                job.reason?.rawValue ?? job.stage?.rawValue ?? "", job.worker?.rawValue ?? "", job.createdAt.text,
+            ])
+        }
+        table.show(emptyNote: "no jobs yet: drover build --repository REPO --commit SHA --app NAME")
+    }
+}
+
+struct JobCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "job", abstract: "Show one job.")
+
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var waiting: WaitOptions
+    @Argument(help: "The job's id.") var id: JobID
+
+    func run() async throws {
+        let client = try server.client()
+        let job =
+            waiting.wait
+            ? try await JobWait(client: client, job: id, deadline: waiting.deadline()).run()
+            : try await client.job(id)
+        if server.json { return try Terminal.say(json: job) }
+        let lines: [(String, String?)] = [
+            ("job", "\(job.id)"), ("app", "\(job.app)"), ("status", Terminal.colored(job.status.rawValue)),
+            ("reason", job.reason?.rawValue), ("detail", job.detail), ("repository", job.repository),
+            ("commit", job.commit.rawValue), ("recipe", job.recipe), ("priority", "\(job.priority)"),
+            ("attempt", job.attempt?.description), ("worker", job.worker?.rawValue), ("stage", job.stage?.rawValue),
+            ("created", job.createdAt.text), ("started", job.startedAt?.text),
+            ("last heartbeat", job.lastHeartbeat?.text), ("ended", job.endedAt?.text),
+        ]
+        for (name, value) in lines {
+            if let value, !value.isEmpty { Terminal.say(name.padding(toLength: 16, withPad: " ", startingAt: 0) + value) }
+        }
+        if waiting.wait { try JobWait.finish(job, quiet: true) }
+    }
+}
+
+struct CancelCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "cancel", abstract: "Cancel a job.")
+
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var waiting: WaitOptions
+    @Argument(help: "The job's id.") var id: JobID
+    @Option(help: "Why.") var reason = "cancelled by hand"
+
+    func run() async throws {
+        let client = try server.client()
+        let answer = try await client.cancel(id, reason: reason)
+        if waiting.wait {
+            let job = try await JobWait(client: client, job: id, deadline: waiting.deadline()).run()
+            if server.json { return try Terminal.say(json: job) }
+            return Terminal.say("job \(id) ended: \(job.reason?.rawValue ?? job.status.rawValue)")
+        }
+        if server.json { return try Terminal.say(json: answer) }
+        Terminal.say("job \(id) is being cancelled: drover job \(id)")
+    }
+}
+
+struct LogsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "logs", abstract: "Print a job's output.")
+
+    @OptionGroup var server: ServerOptions
+    @Argument(help: "The job's id.") var id: JobID
+    @Option(help: "Which attempt; the latest if not given.") var attempt: UInt64?
+    @Flag(name: [.short, .long], help: "Go on until the job ends.") var follow = false
+
+    func run() async throws {
+        let client = try server.client()
+        var object: UInt64 = 0
+        var current = attempt.map(AttemptNumber.init(rawValue:))
+        while true {
+            let job = try await client.job(id)
+            if attempt == nil, let latest = job.attempt, latest != current {
+                if current != nil { Terminal.complain("-- attempt \(latest) begins --") }
+                (current, object) = (latest, 0)
+            }
+            let wait = follow && !job.status.hasEnded ? WireDuration(milliseconds: 2000) : nil
+            if current != nil, let bytes = try await client.output(id, attempt: current, object: object, wait: wait) {
+                Terminal.write(bytes)
+                object += 1
+            } else if job.status.hasEnded || !follow {
+                return finish(job, isEmpty: object == 0)
+            } else if current == nil {
+                try await Task.sleep(for: .milliseconds(500))
+            }
+        }
+    }
+
+    private func finish(_ job: JobBody, isEmpty: Bool) {
+        if isEmpty { Terminal.complain("job \(id) has no output yet: it is \(job.status.rawValue)") }
+        if follow, let reason = job.reason { Terminal.complain("job \(id) failed (\(reason.rawValue))") }
+    }
+}
+
+struct BuildsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "builds", abstract: "List builds and where their packs are, newest first.")
+
+    @OptionGroup var server: ServerOptions
+    @Option(help: "Only this app's.") var app: AppName?
+    @Option(help: "At most so many.") var limit: Int = 30
+
+    func run() async throws {
+        let list = try await server.client().builds(app: app, limit: limit)
+        if server.json { return try Terminal.say(json: list) }
+        var table = Table(["BUILD", "COMMIT", "REPLICATION", "STORED IN", "SIZE", "PACKED", "BUILT"])
+        for build in list.builds {
+            table.add([
+                build.name, String(build.commit.rawValue.prefix(12)), build.replication.rawValue,
+                build.stored.map(\.rawValue).joined(separator: ","), readable(bytes: build.rawBytes),
+                readable(bytes: build.packedBytes), build.succeededAt.text,
+            ])
+        }
+        table.show(emptyNote: "no builds yet: drover build --repository REPO --commit SHA --app NAME --wait")
+    }
+}

@@ -1,0 +1,99 @@
+import Foundation
+import Glibc
+
+/// Where a command's words go: results to standard output, progress and complaints to standard error.
+enum Terminal {
+    static func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+
+    static func complain(_ text: String) {
+        guard !text.isEmpty else { return }
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+
+    static func write(_ bytes: Data) { FileHandle.standardOutput.write(bytes) }
+
+    static let showsProgress = isatty(STDERR_FILENO) == 1
+    static let usesColor =
+        isatty(STDOUT_FILENO) == 1 && (ProcessInfo.processInfo.environment["NO_COLOR"] ?? "").isEmpty
+
+    /// One value as one line of JSON, keys sorted.
+    static func say(json value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        write(try encoder.encode(value) + Data("\n".utf8))
+    }
+
+    /// A word in the colour of what it means: green for done, red for failed, yellow for on the way.
+    static func colored(_ word: String) -> String {
+        guard usesColor else { return word }
+        let code =
+            switch word {
+            case "succeeded", "complete", "live", "healthy", "yes": "32"
+            case "failed", "gone", "lost", "removed": "31"
+            case "queued", "running", "partial", "pending", "silent", "suspended", "waiting", "draining": "33"
+            default: ""
+            }
+        return code.isEmpty ? word : "\u{1b}[\(code)m\(word)\u{1b}[0m"
+    }
+}
+
+/// Rows under a header, columns aligned.
+struct Table {
+    private var rows: [[String]]
+    private let header: [String]
+
+    init(_ header: [String]) { (self.header, rows) = (header, []) }
+
+    mutating func add(_ row: [String]) { rows.append(row) }
+
+    func show(emptyNote: String) {
+        guard !rows.isEmpty else { return Terminal.complain(emptyNote) }
+        let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
+        for row in [header] + rows {
+            var line = ""
+            for (column, cell) in row.enumerated() {
+                let padding = column == row.count - 1 ? 0 : widths[column] - cell.count + 2
+                line += Terminal.colored(cell) + String(repeating: " ", count: padding)
+            }
+            Terminal.say(line)
+        }
+    }
+}
+
+/// One line on a terminal that shows how far something is; nothing where nobody looks.
+final class ProgressLine {
+    private var shown = ""
+    private let start = ContinuousClock.now
+
+    func show(_ text: String) {
+        guard Terminal.showsProgress else {
+            if text != shown { Terminal.complain(text) }
+            shown = text
+            return
+        }
+        let seconds = start.duration(to: .now).components.seconds
+        let line = "\(text)  \(seconds / 60)m\(String(format: "%02d", seconds % 60))s"
+        FileHandle.standardError.write(Data("\r\u{1b}[K\(line)".utf8))
+        shown = text
+    }
+
+    func end() {
+        if Terminal.showsProgress, !shown.isEmpty { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
+    }
+
+    static func bar(_ done: UInt64, of all: UInt64, width: Int = 20) -> String {
+        let filled = all == 0 ? 0 : Int(min(done, all) * UInt64(width) / all)
+        return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled) + "]"
+    }
+}
+
+/// `12.3 MB`.
+func readable(bytes: UInt64) -> String {
+    var value = Double(bytes)
+    var unit = "B"
+    for next in ["kB", "MB", "GB", "TB"] where value >= 1000 {
+        value /= 1000
+        unit = next
+    }
+    return unit == "B" ? "\(bytes) B" : String(format: "%.1f %@", value, unit)
+}
