@@ -115,8 +115,9 @@ let package = Package(
             "API",
             [
                 "Serving", "Wire", "Domain", "Ports", "Codec", "Engine", "Views", .hummingbird, .httpTypes, .logging,
-                .metrics,
+                .metrics, .lifecycle,
             ]),
+        room("Console", [.hummingbird, .httpTypes]),
         room("Client", ["Wire", "Domain", "Codec", .httpClient, .nio, .nioHTTP1, .logging]),
 
         // Roles.
@@ -125,7 +126,8 @@ let package = Package(
         room(
             "Agent",
             [
-                "Domain", "Ports", "Swarm", "Packs", "Transfer", "Wire", "Client", "Processes", .httpClient, .nio, .nioHTTP1,
+                "Domain", "Ports", "Swarm", "Packs", "Transfer", "Wire", "Client", "Processes", .httpClient, .nio,
+                .nioHTTP1,
                 .logging, .lifecycle,
             ]),
         room(
@@ -144,8 +146,10 @@ let package = Package(
         .executableTarget(
             name: "projector",
             dependencies: [
-                "API", "Agent", "Blobs", "Building", "Client", "Codec", "Domain", "Engine", "EventLog", "Packs", "Ports",
-                "Processes", "Projectors", "Region", "Serving", "Views", "Wire", .argumentParser, .configuration,
+                "API", "Agent", "Blobs", "Building", "Client", "Codec", "Console", "Domain", "Engine", "EventLog",
+                "Packs",
+                "Ports", "Processes", "Projectors", "Region", "Serving", "Views", "Wire", .argumentParser,
+                .configuration,
                 .hummingbird, .lifecycle, .unixSignals, .logging,
             ], swiftSettings: rules),
 
@@ -155,6 +159,7 @@ let package = Package(
         tests("Codec", ["Codec", "Domain", .crypto, .protobuf]),
         tests("LMDB", ["LMDB"]),
         tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
+        tests("Engine", ["Engine", "Codec", "Domain", "EventLog", "Ports", .logging]),
         tests("Views", ["Views", "Codec", "Domain", "Ports", .grdb, .logging]),
         tests("Packs", ["Packs", "Domain", "Ports", .crypto]),
         tests("Blobs", ["Blobs", "Domain", "Ports", .crypto]),
@@ -168,7 +173,8 @@ let package = Package(
         tests(
             "API",
             [
-                "API", "Codec", "Domain", "Engine", "EventLog", "Ports", "Serving", "Views", "Wire", .hummingbird,
+                "API", "Client", "Codec", "Domain", "Engine", "EventLog", "Ports", "Serving", "Views", "Wire",
+                .hummingbird,
                 .hummingbirdTesting, .httpTypes, .logging,
             ]),
         tests(
@@ -184,7 +190,9 @@ let package = Package(
 // `tools/test-release` builds these rooms alone, under optimisation.
 if Context.environment["DROVER_ROOMS"] == "log" {
     let rooms: Set = ["CLMDB", "CChecksum", "CZstd", "Domain", "Ports", "Codec", "LMDB", "EventLog"]
-    package.targets.removeAll { !rooms.contains($0.name.replacing("Tests", with: "")) || $0.name == "DomainTests" || $0.name == "CodecTests" }
+    package.targets.removeAll {
+        !rooms.contains($0.name.replacing("Tests", with: "")) || $0.name == "DomainTests" || $0.name == "CodecTests"
+    }
     package.dependencies.removeAll { dependency in
         guard case .sourceControl(_, let location, _) = dependency.kind else { return false }
         return !["swift-collections", "swift-crypto", "swift-protobuf"].contains { location.hasSuffix($0) }

@@ -1,1 +1,21 @@
--- Drover's SQL views: one SQLite file an engine, `views.sqlite`, made from the log and nothing else.
+-- Drover's SQL views: what `drover query` and the API's reads answer from.
+--
+-- Every engine has one file, `views.sqlite`, beside its log: the views of the global log, or of a region's own. It is
+-- made from the log and nothing else, brought up to date behind every commit, and made again when it is missing,
+-- damaged or of another version; so it may be deleted, and must not be written to. The file is SQLite 3 in WAL mode.
+--
+-- Tables whose names end in `_versions` hold rows with the time they are true in: from the event `from_sequence` up to
+-- before the event `to_sequence`, NULL for rows that are true now. Tables that end in `_rows` (and `job_requests`) are
+-- only appended to; their rows are true from `sequence` on. The views named `current_...` are the versions that are true
+-- now, and the views without such a name are what people read. Read those; the tables may change with any version.
+--
+-- At a sequence (`drover query --at N`) the very same SQL is run over the same names, each table showing its rows as
+-- they were right after event N. There `main.NAME` is refused, for it would show what came later.
+--
+-- Times in views are RFC 3339 UTC text with milliseconds (in tables: milliseconds since 1970). Revisions and the ids of
+-- deployments are `EPOCH.NUMBER`, scopes `global` or `region/NAME`, actors `KIND:NAME`, digests lowercase hexadecimal,
+-- lists names in ascending order by comma. `event_data(type, revision, payload)` is Drover's own function, so a plain
+-- sqlite3 reads every view but `events`.
+--
+-- The statements below are the code's own; a test compares them.
+

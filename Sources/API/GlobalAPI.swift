@@ -1,7 +1,7 @@
 package import Domain
 package import Engine
-package import Hummingbird
 import HTTPTypes
+package import Hummingbird
 package import Logging
 package import Ports
 import ServiceLifecycle

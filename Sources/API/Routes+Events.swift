@@ -4,8 +4,8 @@ import Engine
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Serving
 import Logging
+import Serving
 import Wire
 
 extension GlobalAPI {
@@ -42,7 +42,9 @@ extension GlobalAPI {
         while true {
             let head = engine.head.sequence
             while last < min(head, end ?? head) {
-                guard let (buffer, next) = try await part(after: last, upTo: min(head, end ?? head), lines) else { break }
+                guard let (buffer, next) = try await part(after: last, upTo: min(head, end ?? head), lines) else {
+                    break
+                }
                 try await writer.write(buffer)
                 last = next
             }

@@ -90,7 +90,8 @@ extension GlobalAPI {
         guard let number = attempt ?? job.attempt else {
             throw Problem(.notFound, "job \(id) has no output yet: no worker has claimed it")
         }
-        let worker = number == job.attempt ? job.worker : try await ViewReading(views: world.views).worker(id, number)
+        var worker = number == job.attempt ? job.worker : nil
+        if worker == nil { worker = try await ViewReading(views: world.views).worker(id, number) }
         guard let worker else { throw Problem(.notFound, "job \(id) has no attempt \(number)") }
         let home = try await look { state, _ in
             state.fleet.workers[worker].map { ($0.region, state.fleet.regions[$0.region]?.endpoint ?? "") }

@@ -3,8 +3,8 @@ import Engine
 import Foundation
 import HTTPTypes
 import Hummingbird
-import Serving
 import Metrics
+import Serving
 import Wire
 
 extension GlobalAPI {

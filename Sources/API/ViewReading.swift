@@ -17,15 +17,20 @@ struct ViewReading: Sendable {
     private static let jobColumns = """
         SELECT j.id, j.app, j.repository, j.commit_sha, j.recipe, j.priority, j.status, j.failure_reason,
           j.failure_detail, j.attempt, j.worker, j.stage, j.cancel_requested_at, j.created_at, j.claimed_at, j.ended_at,
-          j.last_heartbeat, v.from_sequence
+          j.last_heartbeat,
+          max(v.from_sequence, coalesce((SELECT min(h.sequence) FROM heartbeats h
+            WHERE h.job = j.id AND h.attempt = j.attempt AND h.stage = j.stage), 0)) AS changed
         FROM jobs j JOIN current_jobs v ON v.job = j.id
         """
 
     private static let deploymentColumns = """
         SELECT d.epoch, d.number, d.app, d.scope, d.build, v.status, a.name AS actor, d.reason, d.time AS started_at,
           d.deadline, v.ended_at, v.detail,
-          max(v.from_sequence, coalesce((SELECT max(c.sequence) FROM deployment_region_rows c
-            WHERE c.epoch = d.epoch AND c.number = d.number), 0)) AS changed
+          max(v.from_sequence,
+            coalesce((SELECT max(c.sequence) FROM deployment_region_rows c
+              WHERE c.epoch = d.epoch AND c.number = d.number), 0),
+            coalesce((SELECT max(l.from_sequence) FROM current_region_levels l
+              WHERE l.app = d.app AND v.status IN ('waiting', 'running')), 0)) AS changed
         FROM deployment_rows d
         JOIN current_deployments v ON v.epoch = d.epoch AND v.number = d.number
         JOIN actors a ON a.id = d.actor
@@ -114,7 +119,7 @@ struct ViewReading: Sendable {
         guard let id = row.id("id", as: JobID.self), let app = row.text("app").flatMap({ AppName(rawValue: $0) }),
             let commit = row.text("commit_sha").flatMap({ CommitID(rawValue: $0) }),
             let status = row.text("status").flatMap({ JobStatus(rawValue: $0) }),
-            let createdAt = row.time("created_at"), let changed = row.id("from_sequence", as: LogSequence.self)
+            let createdAt = row.time("created_at"), let changed = row.id("changed", as: LogSequence.self)
         else { throw Problem(.internalFailure, "a row of the view `jobs` cannot be read: rebuild the views") }
         let request = JobRequest(
             app: app, repository: row.text("repository") ?? "", commit: commit,

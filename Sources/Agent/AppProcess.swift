@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Client
 import Domain
 import Foundation
 import Glibc
@@ -8,7 +9,6 @@ import NIOHTTP1
 import Packs
 import Ports
 import Processes
-import Client
 
 /// What is durably known of an app's process. Written before it is started, and again when it has a number, so that no
 /// second copy is ever started: one that was started and not yet recorded is found by its token.
@@ -99,7 +99,9 @@ struct AppProcess: Sendable {
         while true {
             guard runner.isRunning(identity) else { return "it ended before it was healthy: \(lastOutput())" }
             guard let problem = await look() else { return nil }
-            if ContinuousClock.now >= deadline || Task.isCancelled { return "not healthy within \(seconds) s: \(problem)" }
+            if ContinuousClock.now >= deadline || Task.isCancelled {
+                return "not healthy within \(seconds) s: \(problem)"
+            }
             try? await Task.sleep(for: .milliseconds(200))
         }
     }

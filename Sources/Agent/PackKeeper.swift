@@ -38,7 +38,8 @@ final class PackKeeper: Sendable {
     func fetch(_ app: AppName, _ build: ProvedBuild) async throws {
         let manifest = try await manifest(build.manifest)
         guard manifest.facts.app == app, manifest.facts.build == build.build else {
-            throw AgentFailure("manifest \(build.manifest) is of another build than \(app)/\(build.build)", isFinal: true)
+            throw AgentFailure(
+                "manifest \(build.manifest) is of another build than \(app)/\(build.build)", isFinal: true)
         }
         let path = directory.pack(build.build)
         if !FileManager.default.fileExists(atPath: path) { try await transfer(manifest, to: path) }
@@ -156,7 +157,8 @@ final class PackKeeper: Sendable {
         logger.info(
             "fetched",
             metadata: [
-                "build": "\(name)", "from-peers": "\(progress.bytesFromPeers)", "from-mirror": "\(progress.bytesFromMirrors)",
+                "build": "\(name)", "from-peers": "\(progress.bytesFromPeers)",
+                "from-mirror": "\(progress.bytesFromMirrors)",
             ])
     }
 

@@ -68,7 +68,8 @@ extension WorkerService {
             change(key) { $0.manifest = manifest }
             tell(.packed(key))
         case .failure where Task.isCancelled: tell(.packFailed(key, .cancelled))
-        case .failure(let failure): tell(.packFailed(key, BuildFailure(.artifact, detail: failureDetail(failure.message))))
+        case .failure(let failure):
+            tell(.packFailed(key, BuildFailure(.artifact, detail: failureDetail(failure.message))))
         }
     }
 

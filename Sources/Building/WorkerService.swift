@@ -56,7 +56,8 @@ package final class WorkerService: Service {
 
     /// - Parameter ready: told once, when the global process knows the worker.
     package init(
-        configuration: WorkerConfiguration, clock: any ClockSource, logger: Logger, ready: @escaping @Sendable () -> Void
+        configuration: WorkerConfiguration, clock: any ClockSource, logger: Logger,
+        ready: @escaping @Sendable () -> Void
     ) {
         (self.configuration, self.clock, self.logger, self.ready) = (configuration, clock, logger, ready)
         client = GlobalClient(

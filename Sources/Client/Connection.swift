@@ -32,7 +32,8 @@ package struct Call: Sendable {
 
     /// RFC 3986's unreserved characters stay as they are.
     static func encode(_ text: String) -> String {
-        var plain = CharacterSet.alphanumerics.intersection(CharacterSet(charactersIn: Unicode.Scalar(0)...Unicode.Scalar(127)))
+        var plain = CharacterSet.alphanumerics.intersection(
+            CharacterSet(charactersIn: Unicode.Scalar(0)...Unicode.Scalar(127)))
         plain.insert(charactersIn: "-._~")
         return text.addingPercentEncoding(withAllowedCharacters: plain) ?? ""
     }

@@ -48,7 +48,8 @@ package struct GlobalClient: Sendable {
     ) async throws(ClientFailure) -> Data? {
         let query = Self.query(("attempt", attempt), ("object", object))
         do throws(ClientFailure) {
-            return try await connection.data(connection.getCall("/v1/jobs/\(id)/output", query: query, wait: wait)).bytes
+            return try await connection.data(connection.getCall("/v1/jobs/\(id)/output", query: query, wait: wait))
+                .bytes
         } catch {
             if error.code == TransportCode.notFound.rawValue { return nil }
             throw error

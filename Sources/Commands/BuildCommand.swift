@@ -71,7 +71,8 @@ struct JobWait {
             if isOver(deadline) {
                 progress.end()
                 throw CommandStop(
-                    .stoppedWaiting, "stopped waiting; job \(job) is \(body.status.rawValue): drover job \(job) shows it")
+                    .stoppedWaiting,
+                    "stopped waiting; job \(job) is \(body.status.rawValue): drover job \(job) shows it")
             }
             changed = body.changed
         }

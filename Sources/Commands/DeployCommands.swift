@@ -7,7 +7,8 @@ import Wire
 /// What a deploy and a rollback have in common.
 struct DeployOptions: ParsableArguments {
     @Option(help: "Why: recorded, and shown to everybody who looks.") var reason: String
-    @Option(help: ArgumentHelp("Only this region; all of them if not given.", valueName: "name")) var region: RegionName?
+    @Option(help: ArgumentHelp("Only this region; all of them if not given.", valueName: "name")) var region:
+        RegionName?
 
     @Option(
         name: .customLong("select"),
@@ -79,7 +80,8 @@ struct DeployCommand: AsyncParsableCommand {
 
 struct RollbackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rollback", abstract: "Go back to the build an app ran before: a new revision naming the old build.")
+        commandName: "rollback",
+        abstract: "Go back to the build an app ran before: a new revision naming the old build.")
 
     @OptionGroup var server: ServerOptions
     @OptionGroup var waiting: WaitOptions
@@ -122,7 +124,9 @@ struct DeploymentWait {
     static func line(_ body: DeploymentBody) -> String {
         let healthy = body.regions.map { UInt64($0.healthy) }.reduce(0, +)
         let selected = body.regions.map { UInt64($0.selected) }.reduce(0, +)
-        let regions = body.regions.map { "\($0.region) \($0.healthy)/\($0.selected)\($0.failed > 0 ? " \($0.failed) failed" : "")" }
+        let regions = body.regions.map {
+            "\($0.region) \($0.healthy)/\($0.selected)\($0.failed > 0 ? " \($0.failed) failed" : "")"
+        }
         return "\(body.app) -> build \(body.build) \(body.status.rawValue) \(ProgressLine.bar(healthy, of: selected)) "
             + regions.joined(separator: ", ")
     }
@@ -158,7 +162,8 @@ struct WatchCommand: AsyncParsableCommand {
             id = revision
         } else if let app = AppName(rawValue: subject) {
             guard let newest = try await client.deployments(app: app, limit: 1).deployments.first else {
-                throw CommandStop(.refused, "drover: \(app) was never deployed: drover deploy \(app) --build ID --reason TEXT")
+                throw CommandStop(
+                    .refused, "drover: \(app) was never deployed: drover deploy \(app) --build ID --reason TEXT")
             }
             id = newest.id
         } else {

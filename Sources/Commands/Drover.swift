@@ -43,7 +43,8 @@ package struct Drover: AsyncParsableCommand {
             let code = exitCode(for: error)
             let text = fullMessage(for: error)
             if code.isSuccess { Terminal.say(text) } else { Terminal.complain(text) }
-            Foundation.exit(code.isSuccess ? 0 : code == .validationFailure ? CommandExit.refused.rawValue : code.rawValue)
+            Foundation.exit(
+                code.isSuccess ? 0 : code == .validationFailure ? CommandExit.refused.rawValue : code.rawValue)
         }
     }
 }

@@ -21,7 +21,8 @@ struct JobsCommand: AsyncParsableCommand {
     func run() async throws {
         let wanted = try status.map { text in
             guard let status = JobStatus(rawValue: text) else {
-                throw CommandStop(.refused, "drover: --status is \"\(text)\": it is queued, running, succeeded or failed")
+                throw CommandStop(
+                    .refused, "drover: --status is \"\(text)\": it is queued, running, succeeded or failed")
             }
             return status
         }
@@ -61,7 +62,9 @@ struct JobCommand: AsyncParsableCommand {
             ("last heartbeat", job.lastHeartbeat?.text), ("ended", job.endedAt?.text),
         ]
         for (name, value) in lines {
-            if let value, !value.isEmpty { Terminal.say(name.padding(toLength: 16, withPad: " ", startingAt: 0) + value) }
+            if let value, !value.isEmpty {
+                Terminal.say(name.padding(toLength: 16, withPad: " ", startingAt: 0) + value)
+            }
         }
         if waiting.wait { try JobWait.finish(job, quiet: true) }
     }

@@ -16,10 +16,12 @@ struct StatusCommand: AsyncParsableCommand {
         let jobs = status.jobs
         Terminal.say("log     \(status.log) epoch \(status.epoch) sequence \(status.sequence)")
         Terminal.say(
-            "jobs    \(jobs.queued) queued, \(jobs.running) running, \(jobs.succeeded) succeeded, \(jobs.failed) failed")
+            "jobs    \(jobs.queued) queued, \(jobs.running) running, \(jobs.succeeded) succeeded, \(jobs.failed) failed"
+        )
         Terminal.say("builds  \(status.builds) kept")
         Terminal.say("regions \(status.regions.map { "\($0.name) \($0.status.rawValue)" }.joined(separator: ", "))")
-        Terminal.say("workers \(status.workers.map { "\($0.name) \(WorkersCommand.state($0))" }.joined(separator: ", "))")
+        Terminal.say(
+            "workers \(status.workers.map { "\($0.name) \(WorkersCommand.state($0))" }.joined(separator: ", "))")
         if !status.targets.isEmpty { TargetsCommand.show(status.targets) }
         for deployment in status.deployments { Terminal.say(DeploymentWait.line(deployment)) }
     }

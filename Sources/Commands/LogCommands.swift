@@ -86,7 +86,9 @@ struct VerifyCommand: AsyncParsableCommand {
         if inThisProcess { return try Terminal.say(json: try Self.check(path ?? "")) }
         let place = path ?? data ?? ProcessInfo.processInfo.environment["DROVER_DATA"] ?? ".drover"
         let logs = Self.logs(in: place)
-        guard !logs.isEmpty else { throw CommandStop(.refused, "drover: there is no log in \(place): name a directory with data.mdb") }
+        guard !logs.isEmpty else {
+            throw CommandStop(.refused, "drover: there is no log in \(place): name a directory with data.mdb")
+        }
         var isSound = true
         for log in logs {
             let report = try await inChild(log)
@@ -94,7 +96,8 @@ struct VerifyCommand: AsyncParsableCommand {
             if server.json {
                 try Terminal.say(json: report)
             } else if report.sound {
-                Terminal.say("\(log): sound to sequence \(report.sequence), chain \(report.chain_hash?.hex.prefix(16) ?? "")")
+                Terminal.say(
+                    "\(log): sound to sequence \(report.sequence), chain \(report.chain_hash?.hex.prefix(16) ?? "")")
             } else {
                 Terminal.say("\(log): damaged after sequence \(report.sequence): \(report.message ?? "")")
             }
@@ -117,9 +120,12 @@ struct VerifyCommand: AsyncParsableCommand {
             executable: "/proc/self/exe", arguments: ["verify", "--in-this-process", log],
             environment: ProcessInfo.processInfo.environment, directory: FileManager.default.currentDirectoryPath)
         let run = try await GroupRunner().collect(
-            command, limits: RunLimits(timeoutSeconds: Self.silentSeconds, graceSeconds: 1), maximumOutputBytes: 1 << 16)
+            command, limits: RunLimits(timeoutSeconds: Self.silentSeconds, graceSeconds: 1), maximumOutputBytes: 1 << 16
+        )
         let lines = String(decoding: run.output, as: UTF8.self).split(separator: "\n")
-        if let line = lines.last, let report = try? JSONDecoder().decode(Report.self, from: Data(line.utf8)) { return report }
+        if let line = lines.last, let report = try? JSONDecoder().decode(Report.self, from: Data(line.utf8)) {
+            return report
+        }
         return Report(
             path: log, sequence: .zero, sound: false,
             message: "the process that read it ended (\(run.end)): the file's structure is damaged")
@@ -130,7 +136,8 @@ struct VerifyCommand: AsyncParsableCommand {
             let log = try EventLog.open(directory: path, mode: .readOnly)
             let report = try log.verify()
             return Report(
-                path: path, log: report.log, epoch: report.epoch, sequence: report.damage?.afterSequence ?? report.sequence,
+                path: path, log: report.log, epoch: report.epoch,
+                sequence: report.damage?.afterSequence ?? report.sequence,
                 chain_hash: report.chain, sound: report.isSound, message: report.damage?.message)
         } catch {
             return Report(path: path, sequence: .zero, sound: false, message: error.description)

@@ -48,7 +48,8 @@ struct WaitOptions: ParsableArguments {
             return ContinuousClock.now.advanced(by: .seconds(Int64(seconds)))
         }
         guard let duration = WireDuration(timeout) else {
-            throw CommandStop(.refused, "drover: --timeout is \"\(timeout)\": write seconds, or a duration such as 90s or 3m")
+            throw CommandStop(
+                .refused, "drover: --timeout is \"\(timeout)\": write seconds, or a duration such as 90s or 3m")
         }
         return ContinuousClock.now.advanced(by: .milliseconds(duration.milliseconds))
     }

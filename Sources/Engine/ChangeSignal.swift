@@ -43,7 +43,8 @@ package final class ChangeSignal: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 enlist(id, after: sequence, continuation)
-                Self.timers.asyncAfter(deadline: .now() + .milliseconds(Int(max(0, timeoutMilliseconds)))) { [weak self] in
+                Self.timers.asyncAfter(deadline: .now() + .milliseconds(Int(max(0, timeoutMilliseconds)))) {
+                    [weak self] in
                     self?.resume { _ in [id] }
                 }
                 if Task.isCancelled { resume { _ in [id] } }

@@ -105,7 +105,9 @@ package final class EngineService<A: Aggregate>: Sendable {
     ) async throws(EngineFailure) -> T {
         let result: Result<T, EngineFailure> = await withCheckedContinuation { continuation in
             put(
-                .read { continuation.resume(returning: .success(body($0, $1, $2))) } onFailure: {
+                .read {
+                    continuation.resume(returning: .success(body($0, $1, $2)))
+                } onFailure: {
                     continuation.resume(returning: .failure($0))
                 })
         }
@@ -128,7 +130,9 @@ package final class EngineService<A: Aggregate>: Sendable {
     package var notReady: EngineFailure? { inbox.withLock { $0.closed ?? $0.frozen } }
 
     /// Answers what waits, then stops the thread. Idempotent.
-    package func stop() { close(EngineFailure(code: .stopped, message: "the engine is shutting down: try again shortly")) }
+    package func stop() {
+        close(EngineFailure(code: .stopped, message: "the engine is shutting down: try again shortly"))
+    }
 
     /// Returns when the writer has stopped; throws when it stopped because the log failed twice.
     package func waitForEnd() async throws(EngineFailure) {

@@ -1,5 +1,4 @@
 internal import CProcess
-internal import Domain
 internal import Glibc
 internal import Logging
 package import Ports

@@ -67,7 +67,9 @@ struct Mirror: Service {
             (state.planMirror(here: here), state.packs.filter { $0.value.phase == .stored })
         }
         for (build, pack) in stored where shelf.pack(PackName(app: pack.app, build: build)) == nil {
-            if working.begin(build, limit: .max) { group.addTask { await attempt(build) { try await offer(build, pack) } } }
+            if working.begin(build, limit: .max) {
+                group.addTask { await attempt(build) { try await offer(build, pack) } }
+            }
         }
         for effect in effects where working.begin(effect.build, limit: Self.maximumAtOnce) {
             group.addTask { await attempt(effect.build) { try await perform(effect) } }
@@ -110,7 +112,8 @@ struct Mirror: Service {
         let manifest = try await manifest(digest)
         guard let path = try await store.localPath(RegionKey.pack(build, attempt)) else {
             return try await upstream.uploadFailed(
-                build, attempt, detail: "the pack is not in the store of \(name): it was reported before it was uploaded")
+                build, attempt,
+                detail: "the pack is not in the store of \(name): it was reported before it was uploaded")
         }
         do throws(PackFailure) {
             try await readBack(path, manifest)
@@ -195,7 +198,8 @@ struct Mirror: Service {
         }
         let layout = try manifest.layout()
         let shared = try SharedPack(
-            manifest: manifest, paths: [path], verified: PieceSet(pieceCount: layout.pieceCount, pieces: 0..<layout.pieceCount), clock: clock,
+            manifest: manifest, paths: [path],
+            verified: PieceSet(pieceCount: layout.pieceCount, pieces: 0..<layout.pieceCount), clock: clock,
             ledger: ledger, seed: build.rawValue)
         shelf.put(shared, as: PackName(app: pack.app, build: build))
     }

@@ -38,7 +38,8 @@ struct PackCopier: Sendable {
             } catch let failure as BlobFailure where failure.code != .mismatch {
                 throw failure
             } catch {
-                logger.warning("a source is dropped", metadata: ["source": "\(source.endpoint)", "failure": "\(error)"])
+                logger.warning(
+                    "a source is dropped", metadata: ["source": "\(source.endpoint)", "failure": "\(error)"])
                 sources.removeFirst()
             }
         }

@@ -9,8 +9,8 @@ package import Logging
 import Packs
 package import Ports
 import Projectors
-package import Serving
 import ServiceLifecycle
+package import Serving
 import Synchronization
 import Transfer
 
@@ -88,7 +88,8 @@ package struct RegionService: Service {
     private static let mirrorSlots = 64
 
     private func services(
-        application: some ApplicationProtocol, server: PieceServer, store: DirectoryBlobStore, shelf: PackShelf, keys: ReleaseKeyBox,
+        application: some ApplicationProtocol, server: PieceServer, store: DirectoryBlobStore, shelf: PackShelf,
+        keys: ReleaseKeyBox,
         presence: Presence<PeerName>, started: AsyncStream<String>
     ) -> [any Service] {
         let silence = SilenceProjector(

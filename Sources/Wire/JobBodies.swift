@@ -97,7 +97,7 @@ package struct JobBody: Hashable, Sendable, Codable {
     package var startedAt: WireTime?
     package var endedAt: WireTime?
     package var lastHeartbeat: WireTime?
-    /// The sequence of its last change, heartbeats aside: what `?after=` compares.
+    /// The sequence of its last change: what `?after=` compares. A heartbeat is one when it says a new stage.
     package var changed: LogSequence
     /// The sequence at which all of this is true.
     package var sequence: LogSequence

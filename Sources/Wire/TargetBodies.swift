@@ -145,7 +145,7 @@ package struct DeploymentBody: Hashable, Sendable, Codable {
     package var detail: String?
     /// The regions of its scope while it is open; empty afterwards.
     package var regions: [RegionProgress]
-    /// The sequence of its last change: what `?after=` compares.
+    /// The sequence of its last change, or of its regions' numbers while it is open: what `?after=` compares.
     package var changed: LogSequence
     package var sequence: LogSequence
 

@@ -44,12 +44,24 @@ final class EmbeddedFleet: Service {
         global.continuation.finish()
     }
 
+    /// Nil when every role is ready; else which are not.
+    var missing: String? {
+        let names = ready.withLock { $0.names }
+        let missing = roleNames.filter { !names.contains($0) }
+        return missing.isEmpty ? nil : "not ready yet: \(missing.joined(separator: ", "))"
+    }
+
+    private var roleNames: [String] {
+        let fleet = regions.flatMap { region in
+            ["region \(region)"] + (0..<peers).map { "peer \(region)-\($0 + 1)" }
+        }
+        return fleet + (0..<workers).map { "worker worker-\($0 + 1)" }
+    }
+
     /// The page's address, when every role is ready; nil when the wait was cancelled.
     func waitUntilReady() async -> String? {
-        let wanted = regions.count * (1 + peers) + workers
         while !Task.isCancelled {
-            let (url, names) = ready.withLock { ($0.url, $0.names) }
-            if let url, names.count == wanted { return url }
+            if let url = ready.withLock({ $0.url }), missing == nil { return url }
             try? await Task.sleep(for: .milliseconds(Self.pollMilliseconds))
         }
         return nil
@@ -125,7 +137,9 @@ final class EmbeddedFleet: Service {
                 await awaitReady(name, identity, readyFile, onReady)
                 let end = await processes.waitForEnd(identity)
                 _ = ready.withLock { $0.names.remove(name) }
-                if !Task.isCancelled { logger.warning("a role ended and is started again", metadata: ["role": "\(name)", "end": "\(end)"]) }
+                if !Task.isCancelled {
+                    logger.warning("a role ended and is started again", metadata: ["role": "\(name)", "end": "\(end)"])
+                }
             } catch {
                 logger.error("a role does not start", metadata: ["role": "\(name)", "failure": "\(error)"])
             }

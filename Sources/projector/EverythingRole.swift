@@ -37,9 +37,10 @@ struct EverythingCommand: AsyncParsableCommand {
             regions: Self.regionNames(regions), peers: peers, workers: workers, logger: logger)
         var globalPlace = place
         globalPlace.data = place.data + "/global"
-        let global = try await GlobalRole(place: globalPlace, decisions: decisions, settings: settings, logger: logger) {
-            fleet.globalIsBound($0)
-        }
+        let global = try await GlobalRole(
+            place: globalPlace, decisions: decisions, settings: settings, logger: logger,
+            missing: { fleet.missing }
+        ) { fleet.globalIsBound($0) }
         let announcing = ReadyAnnouncer(fleet: fleet, file: place.readyFile)
         try await runServices(global.services + [fleet, announcing], logger: logger)
         withExtendedLifetime(lock) {}

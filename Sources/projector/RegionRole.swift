@@ -6,8 +6,8 @@ import EventLog
 import Foundation
 import Ports
 import Region
-import Serving
 import ServiceLifecycle
+import Serving
 
 struct RegionCommandLine: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -54,7 +54,7 @@ struct FeedTests {
             }
             #expect(parts > 5)
             #expect(facts == (try await Self.expected(fixture, for: .eu)))
-            #expect(facts.count > 30)
+            #expect(facts.count > 20)
         }
     }
 
@@ -125,18 +125,23 @@ struct FeedTests {
 
     @Test func aNewEpochIsNotFrozenByTheOldOne() async throws {
         let directory = "\(FileManager.default.temporaryDirectory.path)/drover-api-\(UUID().uuidString)"
-        let first = try Fixture(directory: directory)
-        try await first.joinWorker()
-        var lost = first.engine.head
-        lost.sequence = LogSequence(rawValue: lost.sequence.rawValue + 50)
-        try await first.close(keepingFiles: true)
+        let position = try await Self.positionPastTheEnd(in: directory)
         let second = try Fixture(newEpochReason: "restored", directory: directory)
-        let position = lost
         try await Application(router: second.api.router()).test(.router) { client async throws in
             #expect(try await client.get(Self.path(after: position)).code == "forked")
             #expect(try await client.post("/v1/jobs", EnqueueBody(.example())).status == 201)
         }
         try await second.close()
+    }
+
+    /// A log is written in a directory, and a follower would have seen more of it than is left.
+    private static func positionPastTheEnd(in directory: String) async throws -> LogPosition {
+        let fixture = try Fixture(directory: directory)
+        try await fixture.joinWorker()
+        var position = fixture.engine.head
+        position.sequence = LogSequence(rawValue: position.sequence.rawValue + 50)
+        try await fixture.close(keepingFiles: true)
+        return position
     }
 
     @Test(arguments: [

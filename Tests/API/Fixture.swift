@@ -42,7 +42,8 @@ final class Fixture: Sendable {
             store: log, codec: GlobalCodec(), clock: SystemClock(),
             configuration: EngineConfiguration(version: "test", newEpochReason: newEpochReason), logger: logger)
         try FileManager.default.createDirectory(atPath: home + "/views", withIntermediateDirectories: true)
-        let views = try Views<GlobalViews>.open(path: home + "/views/global.sqlite", codec: GlobalCodec(), logger: logger)
+        let views = try Views<GlobalViews>.open(
+            path: home + "/views/global.sqlite", codec: GlobalCodec(), logger: logger)
         self.views = views
         var settings = APISettings(version: "test", serving: ServingSettings(allowedHosts: ["drover.example"]))
         change(&settings)

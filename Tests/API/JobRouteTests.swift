@@ -135,7 +135,9 @@ struct JobRouteTests {
             try await fixture.submit(.queue(.enqueue(.example())))
             try await fixture.submit(.queue(.claim(.one)), actor: .worker(.one))
             try await fixture.submit(.queue(.release(JobID(rawValue: 1), .first, detail: "restart")))
-            #expect(try await client.get("/v1/jobs/1/output?attempt=1").text == "hello\n")
+            let output = try await client.get("/v1/jobs/1/output?attempt=1&object=1")
+            #expect(output.text == "hello\n")
+            #expect(try await client.get("/v1/jobs/1/output").status == 404)
         }
     }
 }

@@ -56,7 +56,8 @@ struct TargetRouteTests {
             let nowhere = DeployRequest(app: .web, build: build, scope: .region(.us), reason: "")
             #expect(try await deploy(nowhere).code == "unknown-region")
             let labels = PeerSelector(labels: ["Zone A": "x"])
-            #expect(try await deploy(DeployRequest(app: .web, build: build, selector: labels, reason: "")).status == 422)
+            #expect(
+                try await deploy(DeployRequest(app: .web, build: build, selector: labels, reason: "")).status == 422)
             try await fixture.submit(.fleet(.regionJoin(.us, endpoint: "http://127.0.0.1:2")))
             let missing = try await deploy(DeployRequest(app: .web, build: build, reason: ""))
             #expect(missing.code == "not-replicated")

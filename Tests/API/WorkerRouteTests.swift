@@ -184,7 +184,8 @@ struct WorkerRouteTests {
             let released = try await client.post("/v1/jobs/2/attempts/1/released", DetailBody(detail: "drain"))
             #expect(released.status == 200)
             #expect(try await client.get("/v1/jobs/2").json(JobBody.self).status == .queued)
-            #expect(try await client.post("/v1/jobs/2/attempts/1/failed", #"{"reason":"rain","detail":""}"#).status == 422)
+            #expect(
+                try await client.post("/v1/jobs/2/attempts/1/failed", #"{"reason":"rain","detail":""}"#).status == 422)
         }
     }
 }

@@ -44,7 +44,9 @@ struct RetryTests {
     }
 
     @Test func aRefusalIsNotRepeated() async throws {
-        let server = FlakyServer([FlakyServer.problem(Problem(Refusal(.jobEnded, "over"), at: LogSequence(rawValue: 3)))])
+        let server = FlakyServer([
+            FlakyServer.problem(Problem(Refusal(.jobEnded, "over"), at: LogSequence(rawValue: 3)))
+        ])
         try await server.run { endpoint async throws in
             let client = GlobalClient(endpoint: endpoint, actor: ada, settings: quick)
             await #expect(throws: ClientFailure.self) { try await client.cancel(JobID(rawValue: 1), reason: "x") }

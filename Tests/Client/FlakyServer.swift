@@ -58,7 +58,11 @@ final class FlakyServer: Sendable {
     }
 
     static func json(_ text: String, status: HTTPResponse.Status = .ok) -> Reply {
-        { Response(status: status, headers: [.contentType: "application/json"], body: .init(byteBuffer: .init(string: text))) }
+        {
+            Response(
+                status: status, headers: [.contentType: "application/json"],
+                body: .init(byteBuffer: .init(string: text)))
+        }
     }
 
     static func problem(_ problem: Problem) -> Reply {

@@ -192,7 +192,9 @@ import Testing
         let log = try openReader(directory.path)
         #expect(try log.verify().isSound)
         #expect(try log.read(after: .zero, maximumFrames: 1).first?.frames == testFrames(1...4))
-        let failure = #expect(throws: StoreFailure.self) { try log.read(after: LogSequence(rawValue: 4), maximumFrames: 1) }
+        let failure = #expect(throws: StoreFailure.self) {
+            try log.read(after: LogSequence(rawValue: 4), maximumFrames: 1)
+        }
         #expect(failure?.code == "redacted")
         bytes[bytes.count - 1] ^= 1
         try putEvent(5, bytes)

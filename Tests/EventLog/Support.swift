@@ -89,7 +89,7 @@ extension EventLog {
 /// Looks again and again, for a bounded time, until something is so.
 func eventually(_ what: Comment, _ condition: () async throws -> Bool) async throws {
     let clock = ContinuousClock()
-    let deadline = clock.now + .seconds(30)
+    let deadline = clock.now + .seconds(120)
     while clock.now < deadline {
         if try await condition() { return }
         await Task.yield()

@@ -37,12 +37,15 @@ import Testing
     static func functions(_ lines: [Substring]) -> [(String, Int)] {
         var found: [(String, Int)] = []
         for (index, line) in lines.enumerated() {
-            guard line.contains(/\b(func \w+|init[?]?)[(<]/), !line.contains("//") else { continue }
+            guard line.contains(/^ *(?:@\w+ )*(?:\w+ )*(?:func \w+|init[?]?)[(<]/) else { continue }
             let indent = String(line.prefix { $0 == " " })
             if line.hasSuffix("}") { continue }
-            guard let end = lines[(index + 1)...].firstIndex(where: { $0 == "\(indent)}" || $0.hasPrefix("\(indent)} ") })
+            guard
+                let end = lines[(index + 1)...].firstIndex(where: { $0 == "\(indent)}" || $0.hasPrefix("\(indent)} ") })
             else { continue }
-            let next = lines[(index + 1)..<end].firstIndex { $0.hasPrefix("\(indent)func ") || $0.hasPrefix("\(indent)package ") }
+            let next = lines[(index + 1)..<end].firstIndex {
+                $0.hasPrefix("\(indent)func ") || $0.hasPrefix("\(indent)package ")
+            }
             if next == nil { found.append((line.trimmingCharacters(in: .whitespaces), end - index + 1)) }
         }
         return found

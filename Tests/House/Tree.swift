@@ -28,7 +28,8 @@ enum Tree {
         guard let files = FileManager.default.enumerator(atPath: base.path) else { return [] }
         return try files.compactMap { $0 as? String }.filter { $0.hasSuffix(".swift") }.sorted().map { name in
             let text = try String(contentsOf: base.appending(path: name), encoding: .utf8)
-            return Source(path: "\(folder)/\(name)", lines: text.split(separator: "\n", omittingEmptySubsequences: false))
+            return Source(
+                path: "\(folder)/\(name)", lines: text.split(separator: "\n", omittingEmptySubsequences: false))
         }
     }
 

@@ -52,7 +52,10 @@ struct DetachedProcessesTests {
                 ls /proc/$$/fd > fds
                 cut -d ' ' -f 6 /proc/$$/stat > session
                 echo $$ > self
-                grep -E '^Sig(Blk|Ign)' /proc/$$/status > signals
+                # By the shell itself: around starting a program it blocks signals of its own accord.
+                while read -r name value; do
+                    case $name in SigBlk:|SigIgn:) printf '%s\\t%s\\n' $name $value ;; esac
+                done < /proc/$$/status > signals
                 pwd > directory
                 env > environment
                 """

@@ -6,7 +6,7 @@ import Testing
 @testable import Transfer
 
 /// Clients that mean ill, or are broken.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct HostileClientTests {
     private func serve(
         rawBytes: Int = 100_000, _ change: (inout PieceServerSettings) -> Void = { _ in }

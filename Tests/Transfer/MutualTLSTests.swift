@@ -8,7 +8,7 @@ import Testing
 @testable import Transfer
 
 /// Both ends show certificates of one authority.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(10)))
 struct MutualTLSTests {
     private let scratch: Scratch
 

@@ -10,7 +10,7 @@ import Testing
 @testable import Transfer
 
 /// One mirror, and stock clients.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct PieceServerTests {
     private let pack: TestPack
 

@@ -7,7 +7,7 @@ import Testing
 @testable import Transfer
 
 /// Servers and fetches over loopback.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct SwarmTransferTests {
     private func peers(_ count: Int, _ pack: TestPack) async throws -> [RunningPeer] {
         var peers: [RunningPeer] = []

@@ -44,7 +44,8 @@ struct TimeTests {
         #expect(WireTime(text: "2024-02-29T12:00:00Z")?.timestamp.milliseconds == 1_709_208_000_000)
     }
 
-    @Test(arguments: ["", "2024", "2024-02-30T12:00:00Z", "yesterday", "2024-02-29T12:00", "2024-02-29T25:00:00Z",
+    @Test(arguments: [
+        "", "2024", "2024-02-30T12:00:00Z", "yesterday", "2024-02-29T12:00", "2024-02-29T25:00:00Z",
         "2023-02-29T00:00:00Z", "2024-02-29T12:00:00", "2024-02-29T12:00:60Z",
         "2024-02-29T12:00:00.Z", "2024-02-29T12:00:00Z ",
     ])
@@ -84,7 +85,10 @@ struct StrictDecodingTests {
             (#"{"app":"web","repository":"/r","commit":"main"}"#, "commit is not valid: a commit is its full id"),
             (#"{"app":"web","repository":"/r","commit":"\#(commit)","force":"yes"}"#, "force must be true or false"),
             (#"{"app":"web","repository":"/r","commit":"\#(commit)","priority":1.5}"#, "priority is out of bounds"),
-            (#"{"app":"web","repository":"/r","commit":"\#(commit)","priority":99999999999}"#, "priority is out of bounds"),
+            (
+                #"{"app":"web","repository":"/r","commit":"\#(commit)","priority":99999999999}"#,
+                "priority is out of bounds"
+            ),
             (#"{"app":"web","repository":"/r","commit":"\#(commit)","priorty":1}"#, "priorty is not a field"),
         ]
         for (json, words) in cases {

@@ -139,6 +139,10 @@ extension WaitingJobs.Line {
         priority = try container.decode(Int32.self, forKey: .priority)
         jobs = try container.decode([JobID].self, forKey: .jobs)
         taken = 0
+        if jobs.isEmpty {
+            throw DecodingError.dataCorruptedError(
+                forKey: .jobs, in: container, debugDescription: "no jobs")
+        }
     }
 
     /// Only what waits: equal states have equal bytes, whatever was taken before.

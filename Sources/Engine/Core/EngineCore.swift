@@ -82,7 +82,9 @@ package struct EngineCore<A: Aggregate>: Sendable {
         if case .epochStarted(let next, _) = fact { epoch = max(epoch, next) }
         let event = A.event(fact)
         // The engine's own facts are small; one that does not fit is our own mistake.
-        guard let encoded = try? [codec.encode(event)] else { preconditionFailure("a log event does not encode: \(fact)") }
+        guard let encoded = try? [codec.encode(event)] else {
+            preconditionFailure("a log event does not encode: \(fact)")
+        }
         take([event], encoded, Submission(command: fact, actor: .system), into: &batch)
     }
 

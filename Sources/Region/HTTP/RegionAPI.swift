@@ -4,8 +4,8 @@ import Engine
 import Foundation
 import Hummingbird
 import Logging
-import Projectors
 import Ports
+import Projectors
 import Serving
 import Swarm
 import Synchronization
@@ -122,7 +122,8 @@ extension Problem {
         case .notFound: self.init(.notFound, failure.message)
         case .tooLarge: self.init(.tooLarge, failure.message)
         case .badKey: self.init(.badPath, failure.message)
-        case .exists, .mismatch: self.init(code: failure.code.rawValue, status: 409, title: "Conflict", detail: failure.message)
+        case .exists, .mismatch:
+            self.init(code: failure.code.rawValue, status: 409, title: "Conflict", detail: failure.message)
         case .full:
             self.init(code: failure.code.rawValue, status: 507, title: "The store is full", detail: failure.message)
         case .io: self.init(.internalFailure, failure.message)

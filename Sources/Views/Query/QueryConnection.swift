@@ -28,6 +28,8 @@ import GRDBSQLite
             functions.register(on: handle)
             Self.limit(handle, settings)
             try handle.execute("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192")
+            unsafe _disableDoubleQuotedStringLiterals(pointer)
+            try Self.meetTableFunctions(handle)
             if readsPast { try Self.createPast(handle, schema) }
             try handle.execute("PRAGMA query_only = ON")
             position = try PreparedStatement("SELECT end_sequence FROM main.view_state", on: handle)
@@ -49,6 +51,13 @@ import GRDBSQLite
             (SQLITE_LIMIT_ATTACHED, 0), (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200), (SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
         ]
         for (limit, value) in limits { unsafe sqlite3_limit(handle.pointer, limit, Int32(clamping: value)) }
+    }
+
+    /// SQLite declares a table function's columns by a CREATE TABLE when it is first used, which the guard would refuse.
+    private static func meetTableFunctions(_ handle: SQLiteHandle) throws(ViewsFailure) {
+        for name in ["json_each", "json_tree"] + QueryGuard.allowedPragmas.sorted().map({ "pragma_\($0)" }) {
+            try handle.execute("SELECT 1 FROM \(name) LIMIT 0")
+        }
     }
 
     /// Hides every table by its rows of then, and makes the views again over those.

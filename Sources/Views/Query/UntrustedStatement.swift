@@ -11,8 +11,10 @@ import GRDBSQLite
         guard !request.sql.utf8.contains(0) else { throw ViewsFailure(.badSQL, "the SQL has a zero byte") }
         let (first, end) = unsafe Self.prepare(request.sql[...], on: handle)
         guard let first = unsafe first else {
-            throw Self.failure(handle, watch)
-                ?? ViewsFailure(.badSQL, "there is no statement in the SQL: write a SELECT")
+            let failure = Self.failure(handle, watch)
+            // What is wrong with a change (of a view, say) SQLite may find out before it asks the guard.
+            if failure?.code == .badSQL, Self.isChange(request.sql) { throw Self.readOnly }
+            throw failure ?? ViewsFailure(.badSQL, "there is no statement in the SQL: write a SELECT")
         }
         unsafe statement = unsafe first
         (self.handle, self.watch) = (handle, watch)
@@ -20,12 +22,19 @@ import GRDBSQLite
             throw ViewsFailure(.refused, "only one statement at a time is run: leave what follows the first away")
         }
         guard unsafe sqlite3_stmt_readonly(statement) != 0 else {
-            throw ViewsFailure(.refused, "the views are read only: only a SELECT is run")
+            throw Self.readOnly
         }
         try bind(request.arguments)
     }
 
     deinit { unsafe sqlite3_finalize(statement) }
+
+    private static let readOnly = ViewsFailure(.refused, "the views are read only: only a SELECT is run")
+
+    private static func isChange(_ sql: String) -> Bool {
+        let word = sql.drop { $0.isWhitespace }.prefix { $0.isLetter }.lowercased()
+        return ["insert", "replace", "update", "delete", "create", "drop", "alter"].contains(word)
+    }
 
     /// Compiles the first statement of a text, and says where it ends; none for blanks, comments and errors.
     @unsafe private static func prepare(

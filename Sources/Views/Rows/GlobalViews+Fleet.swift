@@ -21,7 +21,9 @@ extension GlobalViews {
         case .closeRegion: regions.close
         case .insertLevel:
             levels.insert(
-                where: "EXISTS (SELECT 1 FROM region_versions WHERE name = ?2 AND to_sequence IS NULL)")
+                where: "EXISTS (SELECT 1 FROM region_versions WHERE name = ?2 AND to_sequence IS NULL) "
+                    + "AND NOT EXISTS (SELECT 1 FROM region_level_versions WHERE \(levels.keyCondition) "
+                    + "AND to_sequence IS NULL AND (epoch, number) > (?4, ?5))")
         case .closeLevel: levels.close
         case .insertWorker: workers.insert(["waiting_since": "NULL", "draining": "0", "job": "NULL"])
         case .moveWorker: workers.change(["region": "?3"])

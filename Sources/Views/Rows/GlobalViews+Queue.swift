@@ -25,7 +25,7 @@ extension GlobalViews {
         case .claim:
             jobs.change(
                 ["status": "'running'", "attempt": "?3", "attempts": "?3", "worker": "?4", "claimed_at": "?5"],
-                where: "status = 'queued' AND ?3 > attempts")
+                where: "status = 'queued' AND ?3 = attempts + 1")
         case .upload:
             jobs.change(
                 ["manifest": "?4", "raw_bytes": "?5", "packed_bytes": "?6", "region": "?7"], where: isCurrentAttempt)

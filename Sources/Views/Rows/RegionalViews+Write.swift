@@ -9,10 +9,13 @@ extension RegionalViews {
         case .log(let event): try rows.write(event, header)
         case .taken(let fact, let global):
             try adopt(global, position: "", header, rows)
-            try take(fact, sequence, rows)
-        case .followed(let position), .refollowed(let position):
-            let text = "\(position.log)/\(position.epoch)/\(position.sequence)/\(position.chain)"
-            try adopt(position.sequence, position: text, header, rows)
+            try take(fact, at: global, sequence, rows)
+        case .followed(let position): try adopt(position, header, rows)
+        case .refollowed(let position):
+            try adopt(position, header, rows)
+            // What only the other branch knew is forgotten.
+            guard try rows[.forgetPacks].add(sequence).add(position.sequence.rawValue).run() > 0 else { return }
+            try rows[.forgetAllSources].add(sequence).run()
         case .packStored(let build, let attempt, let manifest):
             rows[.storePack].add(sequence).add(build.rawValue).add(attempt.rawValue).add(manifest)
             try run(.storePack, build, sequence, rows)
@@ -38,15 +41,23 @@ extension RegionalViews {
             .add(position).run()
     }
 
+    private static func adopt(
+        _ position: LogPosition, _ header: FrameHeader, _ rows: RowWriter<RegionalViews>
+    ) throws(ViewsFailure) {
+        let text = "\(position.log)/\(position.epoch)/\(position.sequence)/\(position.chain)"
+        try adopt(position.sequence, position: text, header, rows)
+    }
+
     private static func take(
-        _ fact: GlobalFact, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
+        _ fact: GlobalFact, at global: LogSequence, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
     ) throws(ViewsFailure) {
         switch fact {
         case .packUploaded(let build, let app, let attempt, let pack):
-            try know(build, app, attempt, pack, source: pack.region, sequence, rows)
+            try know(build, app, attempt, pack, source: pack.region, at: global, sequence, rows)
         case .packStored(let build, let app, let attempt, let pack, let region):
-            try know(build, app, attempt, pack, source: region, isSettled: true, sequence, rows)
-            rows[.settlePack].add(sequence).add(build.rawValue)
+            let isNew = try know(build, app, attempt, pack, source: region, isSettled: true, at: global, sequence, rows)
+            if isNew { return }
+            rows[.settlePack].add(sequence).add(build.rawValue).add(attempt.rawValue)
             try run(.settlePack, build, sequence, rows)
         case .packLost(let build, let region):
             try rows[.dropSource].add(sequence).add(build.rawValue).add(region.rawValue).run()
@@ -67,17 +78,22 @@ extension RegionalViews {
 
     /// A later attempt's pack, or another manifest of the same one, replaces what was known, sources and all; an
     /// earlier attempt's is passed over.
+    /// True when the pack was not known as it is.
+    @discardableResult
     private static func know(
         _ build: BuildID, _ app: AppName, _ attempt: AttemptNumber, _ pack: UploadedPack, source: RegionName,
-        isSettled: Bool = false, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
-    ) throws(ViewsFailure) {
+        isSettled: Bool = false, at global: LogSequence, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
+    ) throws(ViewsFailure) -> Bool {
         let know = rows[.knowPack].add(sequence).add(build.rawValue).add(app.rawValue).add(attempt.rawValue)
-        if try know.add(pack.manifest).add(pack.packedBytes).add(isSettled).run() > 0 {
+        know.add(pack.manifest).add(pack.packedBytes).add(isSettled).add(global.rawValue)
+        let isNew = try know.run() > 0
+        if isNew {
             try rows[.closePack].add(sequence).add(build.rawValue).run()
             try rows[.forgetSources].add(sequence).add(build.rawValue).run()
             try addSource(pack.region, of: build, attempt, sequence, rows)
         }
         try addSource(source, of: build, attempt, sequence, rows)
+        return isNew
     }
 
     private static func addSource(

@@ -6,8 +6,8 @@ package enum RegionalViews: ViewMapping {
 
     package enum Change: Int, CaseIterable, Sendable {
         case adopt
-        case knowPack, settlePack, storePack, losePack, forgetPack, closePack
-        case addSource, dropSource, forgetSources
+        case knowPack, settlePack, storePack, losePack, forgetPack, forgetPacks, closePack
+        case addSource, dropSource, forgetSources, forgetAllSources
         case insertTarget, closeTarget
         case insertRegion, changeRegion, closeRegion
         case insertPeer, enrolPeer, silencePeer, closePeer, insertPeerApp, closePeerApp
@@ -17,7 +17,7 @@ package enum RegionalViews: ViewMapping {
 
     private static let packs = VersionedTable(
         "pack_versions", keys: ["build"],
-        values: ["app", "attempt", "manifest", "packed_bytes", "settled", "status", "detail"])
+        values: ["app", "attempt", "manifest", "packed_bytes", "settled", "since", "status", "detail"])
     private static let regions = VersionedTable("region_versions", keys: ["name"], values: ["status", "endpoint"])
     private static let peers = VersionedTable(
         "peer_versions", keys: ["name"], values: ["labels", "endpoint", "status", "time"])
@@ -34,12 +34,13 @@ package enum RegionalViews: ViewMapping {
                 ["status": "'wanted'", "detail": "''"],
                 where: "NOT EXISTS (SELECT 1 FROM pack_versions WHERE build = ?2 AND to_sequence IS NULL "
                     + "AND (attempt > ?4 OR (attempt = ?4 AND manifest = ?5)))")
-        case .settlePack: packs.change(["settled": "1"], where: "settled = 0 AND from_sequence < ?1")
+        case .settlePack: packs.change(["settled": "1"], where: "settled = 0 AND attempt = ?3")
         case .storePack:
             packs.change(["status": "'stored'", "detail": "''"], where: "attempt = ?3 AND manifest = ?4")
-        case .losePack: packs.change(["status": "'lost'", "detail": "?3"], where: "status = 'stored'")
+        case .losePack: packs.change(["status": "'lost'", "detail": "?3"], where: "status <> 'lost'")
         case .forgetPack:
             "UPDATE pack_versions SET to_sequence = ?1 WHERE build = ?2 AND to_sequence IS NULL AND settled = 0"
+        case .forgetPacks: "UPDATE pack_versions SET to_sequence = ?1 WHERE to_sequence IS NULL AND since > ?2"
         case .closePack: packs.close
         case .addSource:
             "INSERT OR IGNORE INTO pack_source_versions (build, from_sequence, region) SELECT ?2, ?1, ?3 "
@@ -48,6 +49,9 @@ package enum RegionalViews: ViewMapping {
         case .dropSource:
             "UPDATE pack_source_versions SET to_sequence = ?1 WHERE \(sourceIsCurrent) AND region = ?3"
         case .forgetSources: "UPDATE pack_source_versions SET to_sequence = ?1 WHERE \(sourceIsCurrent)"
+        case .forgetAllSources:
+            "UPDATE pack_source_versions SET to_sequence = ?1 WHERE to_sequence IS NULL AND NOT EXISTS (SELECT 1 "
+                + "FROM pack_versions p WHERE p.build = pack_source_versions.build AND p.to_sequence IS NULL)"
         case .insertTarget: TargetRows.insert(replaced: "app = ?2")
         case .closeTarget: TargetRows.close(replaced: "app = ?2")
         case .insertRegion: regions.insert()
@@ -59,7 +63,10 @@ package enum RegionalViews: ViewMapping {
         case .silencePeer: peers.change(["status": "?3", "time": "?4"])
         case .closePeer: peers.close
         case .insertPeerApp:
-            peerApps.insert(where: "EXISTS (SELECT 1 FROM peer_versions WHERE name = ?2 AND to_sequence IS NULL)")
+            peerApps.insert(
+                where: "EXISTS (SELECT 1 FROM peer_versions WHERE name = ?2 AND to_sequence IS NULL) "
+                    + "AND NOT EXISTS (SELECT 1 FROM peer_app_versions WHERE \(peerApps.keyCondition) "
+                    + "AND to_sequence IS NULL AND (epoch, number) > (?5, ?6))")
         case .closePeerApp: peerApps.close
         }
     }

@@ -220,12 +220,12 @@ enum GlobalSchema {
 
     static let replicationViews = [
         """
-        -- Succeeded jobs over the regions that are live: pending, partial, complete, gone. stored, missing: names, by comma.
+        -- Succeeded jobs over the regions that are live: pending, partial, complete, gone (all copies lost or removed). stored, missing: names, by comma.
         CREATE VIEW build_replication_status AS
         SELECT app || '/' || build AS binary_name, build, app,
           CASE
             WHEN NOT has_pack THEN 'pending'
-            WHEN stored = '' THEN 'gone'
+            WHEN NOT is_held THEN 'gone'
             WHEN missing = '' AND live > 0 THEN 'complete'
             WHEN lacking = live THEN 'pending'
             ELSE 'partial'
@@ -233,6 +233,8 @@ enum GlobalSchema {
         FROM (
           SELECT v.job AS build, r.app,
             EXISTS (SELECT 1 FROM pack_rows k WHERE k.build = v.job) AS has_pack,
+            EXISTS (SELECT 1 FROM current_pack_regions p WHERE p.build = v.job AND p.status = 'stored' AND NOT EXISTS (
+              SELECT 1 FROM current_regions l WHERE l.name = p.region AND l.status = 'removed')) AS is_held,
             (SELECT coalesce(group_concat(region, ','), '') FROM (
               SELECT p.region FROM current_pack_regions p WHERE p.build = v.job AND p.status = 'stored'
               ORDER BY p.region)) AS stored,

@@ -18,7 +18,7 @@ enum RegionalSchema {
         )
         """,
         """
-        -- Packs known here: wanted, stored, lost. `settled`: the job has succeeded.
+        -- Packs known here: wanted, stored, lost. `settled`: the job has succeeded. `since`: global.
         CREATE TABLE pack_versions (
           build INTEGER NOT NULL,
           from_sequence INTEGER NOT NULL,
@@ -28,6 +28,7 @@ enum RegionalSchema {
           manifest BLOB NOT NULL,
           packed_bytes INTEGER NOT NULL,
           settled INTEGER NOT NULL,
+          since INTEGER NOT NULL,
           status TEXT NOT NULL,
           detail TEXT NOT NULL,
           PRIMARY KEY (build, from_sequence)
@@ -100,7 +101,7 @@ enum RegionalSchema {
         """
         -- Packs known here: wanted, stored, lost. sources: regions that may have it, by comma.
         CREATE VIEW packs AS
-        SELECT p.build, p.app, p.status, p.attempt, p.settled, lower(hex(p.manifest)) AS manifest, p.packed_bytes,
+        SELECT p.build, p.app, p.status, p.attempt, p.settled, lower(hex(p.manifest)) AS manifest, p.packed_bytes, p.since,
           (SELECT coalesce(group_concat(region, ','), '') FROM (
             SELECT s.region FROM current_pack_sources s WHERE s.build = p.build ORDER BY s.region)) AS sources,
           p.detail

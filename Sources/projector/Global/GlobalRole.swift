@@ -2,6 +2,7 @@ import API
 import ArgumentParser
 import Blobs
 import Codec
+import Console
 import Domain
 import Engine
 import EventLog
@@ -11,8 +12,8 @@ import Logging
 import Packs
 import Ports
 import Projectors
-import Serving
 import ServiceLifecycle
+import Serving
 import Views
 
 /// Numbers that decisions depend on. Given ones become facts of the log at start; the rest stays as the log has it.
@@ -74,7 +75,7 @@ struct GlobalRole {
 
     init(
         place: RolePlace, decisions: DecisionOptions, settings: RoleSettings, logger: Logger,
-        bound: @escaping @Sendable (String) -> Void
+        missing: @escaping @Sendable () -> String? = { nil }, bound: @escaping @Sendable (String) -> Void
     ) async throws {
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
@@ -94,11 +95,13 @@ struct GlobalRole {
         var apiSettings = APISettings(version: droverVersion)
         apiSettings.serving.allowedHosts = place.allowedHosts
         let world = GlobalAPI.Dependencies(
-            engine: engine, views: ViewsAdapter(views: views),
+            engine: engine, views: SQLReads(views),
             manifests: ManifestAdapter(key: key, blobs: blobs), blobs: blobs, output: RegionAdapter(),
-            peers: RegionAdapter(), readiness: EngineReadiness(engine: engine), metrics: MetricsRegistry(),
+            peers: RegionAdapter(), readiness: EngineReadiness(engine: engine, missing: missing),
+            metrics: MetricsRegistry(),
             heard: { presence.note($0) })
         GlobalAPI(settings: apiSettings, world: world, logger: logger).install(on: router)
+        Console.install(on: router)
         let application = Application(
             router: router,
             configuration: .init(
@@ -113,14 +116,18 @@ struct GlobalRole {
             expected: { state in (state.fleet.liveRegions, state.log.settings.regionSilentSeconds) },
             command: { GlobalCommand.fleet(.regionSilent($0)) })
         services =
-            [EngineRunning(engine: engine), ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger)]
+            [
+                EngineRunning(engine: engine),
+                ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger),
+            ]
             + globalProjectors(engine: engine, logger: logger) + [silence, application]
     }
 }
 
-/// Ready while the engine takes commands.
+/// Ready while the engine takes commands and every embedded role is ready.
 struct EngineReadiness: Readiness {
     let engine: EngineService<Global>
+    let missing: @Sendable () -> String?
 
-    var notReady: String? { engine.notReady?.message }
+    var notReady: String? { engine.notReady?.message ?? missing() }
 }

@@ -106,7 +106,7 @@ extension History where A == Global {
         case 2: try send(.fleet(.regionSilent(place)))
         case 3: try send(.fleet(.regionSuspend(place, reason: "work")))
         case 4, 5: try send(.fleet(.regionResume(place, reason: "done")))
-        case 6: if random.chance(1, in: 3) { try send(.fleet(.regionRemove(place, reason: "gone"))) }
+        case 6: try send(.fleet(.regionRemove(place, reason: "gone")))
         case 7: try send(.fleet(.workerJoin(random.pick(Self.workers), place)))
         case 8: try send(.fleet(.workerDrain(random.pick(Self.workers), isDraining: random.chance(1, in: 3))))
         default: try report(place, &random)
