@@ -184,6 +184,7 @@ let package = Package(
             ]),
         tests("Building", ["Building", "Domain", "Packs", "Ports", "Processes"]),
         tests("House", []),
+        tests("Integration", ["Client", "Domain", "Wire", "Processes", "Ports", "projector", "drover"]),
     ]
 )
 

@@ -65,6 +65,7 @@ struct DetachedProcessesTests {
             #expect(number(in: "\(directory)/session") == identity.pid)
             #expect(number(in: "\(directory)/self") == identity.pid)
             let signals = text("\(directory)/signals")
+            #expect(signals.split(separator: "\n").count == 2)
             #expect(
                 !signals.split(separator: "\n").contains { $0.drop { $0 != "\t" }.contains { !"0\t".contains($0) } },
                 "\(signals)")

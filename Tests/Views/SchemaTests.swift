@@ -5,14 +5,22 @@ import Testing
 
 @testable import Views
 
-/// The documented schema, the code's and the file's are one.
+/// The documented schema, the code's and the file's are one. `DROVER_REWRITE=1` writes the documented one anew, below
+/// its introduction.
 struct SchemaTests {
     private static let documented = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("../../Schemas/views.sql")
 
     @Test func theDocumentedSchemaIsTheCodes() throws {
+        if ProcessInfo.processInfo.environment["DROVER_REWRITE"] == "1" { try Self.rewrite() }
         let text = try String(contentsOf: Self.documented, encoding: .utf8)
         #expect(text.hasSuffix("\n" + ViewSchema.document), "Schemas/views.sql must end with:\n\(ViewSchema.document)")
+    }
+
+    private static func rewrite() throws {
+        let text = try String(contentsOf: documented, encoding: .utf8)
+        let introduction = text.components(separatedBy: "-- ---- ")[0]
+        try (introduction + ViewSchema.document).write(to: documented, atomically: true, encoding: .utf8)
     }
 
     @Test func theFilesSchemaIsTheDocumented() throws {
