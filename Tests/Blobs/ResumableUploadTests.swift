@@ -133,9 +133,16 @@ struct ResumableUploadTests {
             let copy = try await open(checkpoint: 3000, "image-\(round)")
             let resumed = try await copy.beginUpload("u", bytes: 20_000, digest: sha256(bytes))
             #expect(resumed.offset >= promised && resumed.offset <= sent, "seed \(seed), round \(round)")
-            try await send(bytes, to: resumed, upTo: 20_000, by: 2500)
-            try await resumed.finish(as: .content(sha256(bytes)))
-            let isSame = try await copy.readAll(.content(sha256(bytes))) == bytes
+            // What was torn must not garble the checkpoints after it: a second crash.
+            try await send(bytes, to: resumed, upTo: min(20_000, Int(resumed.offset) + 1500))
+            let second = try await resumed.checkpoint()
+            copy.close()
+            let reopened = try await open(checkpoint: 3000, "image-\(round)")
+            let last = try await reopened.beginUpload("u", bytes: 20_000, digest: sha256(bytes))
+            #expect(last.offset == second, "seed \(seed), round \(round)")
+            try await send(bytes, to: last, upTo: 20_000, by: 2500)
+            try await last.finish(as: .content(sha256(bytes)))
+            let isSame = try await reopened.readAll(.content(sha256(bytes))) == bytes
             #expect(isSame, "seed \(seed), round \(round)")
         }
     }

@@ -5,7 +5,7 @@ import Glibc
 import Ports
 import Testing
 
-@Suite struct FollowTests {
+@Suite(.timeLimit(.minutes(10))) struct FollowTests {
     private let directory: TemporaryDirectory
 
     init() throws { directory = try TemporaryDirectory() }

@@ -24,7 +24,7 @@ private let walls: [String: Set<String>] = [
 /// Libraries from outside, by the rooms that may use them. Foundation, Glibc and the like are in `everywhere`.
 private let libraries: [String: Set<String>] = [
     "Codec": ["SwiftProtobuf", "Crypto"], "EventLog": ["Crypto"], "Views": ["GRDB", "GRDBSQLite"],
-    "Packs": ["Crypto"], "Blobs": ["Crypto"], "Processes": ["Subprocess"], "Building": ["Yams"],
+    "Packs": ["Crypto"], "Blobs": ["Crypto"], "Building": ["Yams"],
     "Transfer": ["NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "AsyncHTTPClient"],
     "Serving": ["Hummingbird", "HTTPTypes"], "API": ["Hummingbird", "HTTPTypes"],
     "Console": ["Hummingbird", "HTTPTypes"],

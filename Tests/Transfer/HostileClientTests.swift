@@ -190,7 +190,8 @@ struct HostileClientTests {
         let (server, _) = try await serve()
         let connection = try await connect(server)
         await connection.send(
-            "GET /v1/packs/web/7/have HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            "GET /v1/packs/web/7/have HTTP/1.1\r\nHost: x\r\n\r\n"
+                + "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         )
         await connection.closed()
         let answers = connection.received.components(separatedBy: "HTTP/1.1 ").dropFirst().map { $0.prefix(3) }

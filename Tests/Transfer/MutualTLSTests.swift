@@ -14,17 +14,17 @@ struct MutualTLSTests {
 
     init() throws {
         scratch = try Scratch()
-        try openssl(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem"
-        )
+        let newKey = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        try openssl("req -x509 \(newKey) -days 2 -subj /CN=authority -keyout ca.key -out ca.pem")
         try Data("subjectAltName=IP:127.0.0.1,DNS:localhost".utf8).write(
             to: URL(fileURLWithPath: scratch.file("names")))
         for name in ["server", "client"] {
             try openssl(
-                "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=\(name) -keyout \(name).key -out \(name).csr"
+                "req \(newKey) -subj /CN=\(name) -keyout \(name).key -out \(name).csr"
             )
             try openssl(
-                "x509 -req -in \(name).csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out \(name).pem"
+                "x509 -req -in \(name).csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names "
+                    + "-out \(name).pem"
             )
         }
     }
