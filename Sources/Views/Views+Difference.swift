@@ -11,7 +11,9 @@ package struct ViewDifference: Hashable, Sendable, CustomStringConvertible {
     /// The fresh one's.
     package var fresh: String?
 
-    package var description: String { "\(table): the views have \(stored ?? "no row"), the log says \(fresh ?? "none")" }
+    package var description: String {
+        "\(table): the views have \(stored ?? "no row"), the log says \(fresh ?? "none")"
+    }
 }
 
 extension Views {
@@ -23,7 +25,8 @@ extension Views {
         let stored = try ComparedFile(path, schema: Mapping.schema)
         guard let end = try stored.position else { return nil }
         guard try isOnChain(end, store) else {
-            throw ViewsFailure(.forked, "the views are at \(end.sequence), which is not on the log's chain: rebuild them")
+            throw ViewsFailure(
+                .forked, "the views are at \(end.sequence), which is not on the log's chain: rebuild them")
         }
         try stored.check()
         let path = self.path + ".verify"
@@ -32,7 +35,8 @@ extension Views {
         defer { try? ViewFile<Mapping>.remove(path) }
         do throws(ViewsFailure) {
             try copy(
-                from: store, to: file, upTo: end.sequence, goal: end.sequence, provingChain: false) { _ in }
+                from: store, to: file, upTo: end.sequence, goal: end.sequence, provingChain: false
+            ) { _ in }
             try file.close()
         } catch {
             try? file.close()
@@ -90,7 +94,8 @@ extension Views {
     }
 
     private func tables() throws(ViewsFailure) -> [String] {
-        let read = try PreparedStatement("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", on: handle)
+        let read = try PreparedStatement(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", on: handle)
         var names: [String] = []
         while try read.step() {
             if case .text(let name) = read.value(0) { names.append(name) }
@@ -124,7 +129,8 @@ extension Views {
     /// A table's primary key.
     private func order(of table: String) throws(ViewsFailure) -> String {
         let read = try PreparedStatement(
-            "SELECT group_concat(name) FROM (SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk)", on: handle)
+            "SELECT group_concat(name) FROM (SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk)",
+            on: handle)
         read.add(table)
         guard case .text(let columns)? = try read.first() else { return "1" }
         return columns

@@ -116,7 +116,10 @@ enum Expected {
         return [
             (jobs, openJobs(state)), (builds, allBuilds(state)), (ended, ["\(last)|\(last == 0 ? "" : "\(last)")"]),
             (replication, replications(state)), (targets, currentTargets(state)),
-            (regions, state.fleet.regions.sorted { $0.key < $1.key }.map { "\($0)|\($1.status.rawValue)|\($1.endpoint)" }),
+            (
+                regions,
+                state.fleet.regions.sorted { $0.key < $1.key }.map { "\($0)|\($1.status.rawValue)|\($1.endpoint)" }
+            ),
             (levels, regionLevels(state)), (workers, fleetWorkers(state)),
         ]
     }

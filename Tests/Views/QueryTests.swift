@@ -28,10 +28,12 @@ import Testing
         "REPLACE INTO actors (id, name) VALUES (1, 'x')", "UPDATE job_versions SET status = 'succeeded'",
         "DELETE FROM event_rows", "WITH x AS (SELECT 1) DELETE FROM event_rows", "DROP TABLE event_rows",
         "DROP VIEW jobs", "CREATE TABLE t (a)", "CREATE TEMP TABLE t (a)", "CREATE TEMP VIEW t AS SELECT 1",
-        "CREATE VIRTUAL TABLE t USING fts5 (a)", "CREATE INDEX i ON job_versions (worker)", "ALTER TABLE actors RENAME TO a",
+        "CREATE VIRTUAL TABLE t USING fts5 (a)", "CREATE INDEX i ON job_versions (worker)",
+        "ALTER TABLE actors RENAME TO a",
         "CREATE TEMP TRIGGER t AFTER INSERT ON actors BEGIN SELECT 1; END",
         "ATTACH '/tmp/drover-attached.sqlite' AS other", "ATTACH ':memory:' AS other", "DETACH main",
-        "PRAGMA writable_schema = 1", "PRAGMA query_only = 0", "PRAGMA journal_mode = DELETE", "PRAGMA user_version = 7",
+        "PRAGMA writable_schema = 1", "PRAGMA query_only = 0", "PRAGMA journal_mode = DELETE",
+        "PRAGMA user_version = 7",
         "PRAGMA database_list", "PRAGMA main.wal_checkpoint", "PRAGMA trusted_schema = 1",
         "SELECT * FROM pragma_database_list", "PRAGMA temp_store_directory = '/tmp'",
         "VACUUM", "VACUUM INTO '/tmp/drover-vacuumed.sqlite'", "REINDEX", "ANALYZE", "BEGIN", "COMMIT", "ROLLBACK",
@@ -154,7 +156,9 @@ import Testing
         let scratch = try Scratch()
         let views = try await Self.opened(scratch)
         defer { views.close() }
-        let values: [SQLValue] = [.null, .integer(.min), .real(0.5), .text("'; DROP TABLE jobs; --"), .text(""), .blob([0, 255])]
+        let values: [SQLValue] = [
+            .null, .integer(.min), .real(0.5), .text("'; DROP TABLE jobs; --"), .text(""), .blob([0, 255]),
+        ]
         let found = try await views.query("SELECT ?1, ?2, ?3, ?4 AS four, ?5, ?6", arguments: values)
         #expect(found.rows == [values])
         #expect(found.columns[3] == "four")
@@ -172,14 +176,16 @@ import Testing
             "SELECT name FROM sqlite_schema", "PRAGMA table_info(jobs)", "SELECT name FROM pragma_table_info('jobs')",
             "PRAGMA table_list", "EXPLAIN QUERY PLAN SELECT * FROM jobs", "SELECT count(*) FROM jobs",
             "SELECT count(*) FROM event_rows", "SELECT count(*) FROM builds", "SELECT 1 FROM build_regions",
-            "SELECT a.name FROM actors a", "SELECT value FROM json_each('[1]')", "WITH x AS (SELECT * FROM jobs) SELECT count(*) FROM x",
+            "SELECT a.name FROM actors a", "SELECT value FROM json_each('[1]')",
+            "WITH x AS (SELECT * FROM jobs) SELECT count(*) FROM x",
             "SELECT (SELECT count(*) FROM jobs), count(*) FROM targets JOIN builds",
         ] {
             #expect(await Self.failure(views, sql) == nil, "\(sql)")
             #expect(await Self.failure(views, sql, at: past) == nil, "\(sql)")
         }
         for sql in [
-            "SELECT id FROM main.jobs", "SELECT max(sequence) FROM main.event_rows", "SELECT job FROM main.job_versions", "SELECT * FROM jobs JOIN main.job_versions v ON v.job = id",
+            "SELECT id FROM main.jobs", "SELECT max(sequence) FROM main.event_rows",
+            "SELECT job FROM main.job_versions", "SELECT * FROM jobs JOIN main.job_versions v ON v.job = id",
         ] {
             #expect(await Self.failure(views, sql) == nil, "\(sql)")
             #expect(await Self.failure(views, sql, at: past)?.code == .refused, "\(sql)")

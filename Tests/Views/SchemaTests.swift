@@ -46,7 +46,8 @@ struct SchemaTests {
 
     private static func live(_ path: String) throws -> [String] {
         try DatabaseQueue(path: path).read { database in
-            try String.fetchAll(database, sql: "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").map(normal).sorted()
+            try String.fetchAll(database, sql: "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").map(normal)
+                .sorted()
         }
     }
 

@@ -91,7 +91,8 @@ struct UpdateTests {
     /// Every row of every table as text.
     private static func dump(_ path: String) throws -> [String] {
         try DatabaseQueue(path: path).read { database in
-            let tables = try String.fetchAll(database, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'").sorted()
+            let tables = try String.fetchAll(database, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
+                .sorted()
             return try tables.flatMap { table in
                 try Row.fetchAll(database, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }.sorted()
             }
@@ -116,7 +117,10 @@ struct UpdateTests {
         chain.end.chain = .zero
         var empty = batches[3]
         empty.frames = []
-        for wrong in [[batches[4]], [batches[2]], [batches[0]], [other], [altered], [short], [chain], [empty], [batches[3], batches[5]]] {
+        for wrong in [
+            [batches[4]], [batches[2]], [batches[0]], [other], [altered], [short], [chain], [empty],
+            [batches[3], batches[5]],
+        ] {
             #expect { try views.apply(wrong) } throws: { ($0 as? ViewsFailure)?.code == .forked }
             #expect(views.position == position)
         }
@@ -189,7 +193,8 @@ struct UpdateTests {
             "DELETE FROM heartbeat_rows WHERE sequence = (SELECT max(sequence) FROM heartbeat_rows)",
             "INSERT INTO refusal_rows VALUES (9999999, 1, 1, 1, 'x', 'y', 1)",
             "UPDATE region_versions SET to_sequence = to_sequence + 1 WHERE to_sequence IS NOT NULL",
-            "UPDATE event_rows SET payload = x'00' WHERE sequence = 2", "UPDATE actors SET name = 'person:eve' WHERE id = 2",
+            "UPDATE event_rows SET payload = x'00' WHERE sequence = 2",
+            "UPDATE actors SET name = 'person:eve' WHERE id = 2",
             "UPDATE target_versions SET build = build + 1",
         ]
         for (index, change) in changes.enumerated() {

@@ -153,7 +153,9 @@ extension QueryGuard {
             handle.pointer,
             { context, action, first, second, schema, view in
                 let watch = unsafe Unmanaged<QueryGuard>.fromOpaque(context.unsafelyUnwrapped).takeUnretainedValue()
-                func text(_ pointer: UnsafePointer<CChar>?) -> String? { unsafe pointer.map { unsafe String(cString: $0) } }
+                func text(_ pointer: UnsafePointer<CChar>?) -> String? {
+                    unsafe pointer.map { unsafe String(cString: $0) }
+                }
                 let isAllowed = unsafe watch.authorizes(
                     action, text(first), text(second), schema: text(schema), view: text(view))
                 return isAllowed ? SQLITE_OK : SQLITE_DENY

@@ -61,7 +61,8 @@ package enum GlobalViews: ViewMapping {
         case .claimed(let job, _, let worker, _): EventSubject(job: job, worker: worker)
         case .uploaded(let job, _, let pack): EventSubject(job: job, region: pack.region)
         case .heartbeat(let job, _, _, _), .succeeded(let job, _), .attemptFailed(let job, _, _, _),
-            .attemptReleased(let job, _, _), .leaseExpired(let job, _), .requeued(let job), .cancelRequested(let job, _),
+            .attemptReleased(let job, _, _), .leaseExpired(let job, _), .requeued(let job),
+            .cancelRequested(let job, _),
             .failed(let job, _, _):
             EventSubject(job: job)
         }

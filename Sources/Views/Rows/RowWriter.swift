@@ -20,7 +20,9 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
         self.connection = connection
         self.codec = codec
         var changes: [PreparedStatement] = []
-        for change in Mapping.Change.allCases { changes.append(try PreparedStatement(Mapping.sql(of: change), on: connection)) }
+        for change in Mapping.Change.allCases {
+            changes.append(try PreparedStatement(Mapping.sql(of: change), on: connection))
+        }
         self.changes = changes
         insertEvent = try PreparedStatement(
             "INSERT INTO event_rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",

@@ -48,9 +48,11 @@ import GRDBSQLite
         let (handle, place) = unsafe (self.handle, bound)
         bindingCode |= value.withUTF8 { bytes in
             // An empty text has no address, and an address of nil would be NULL.
-            unsafe bytes.baseAddress.map { unsafe $0.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-                unsafe sqlite3_bind_text(handle, place, $0, Int32(bytes.count), transient)
-            } } ?? sqlite3_bind_text(handle, place, "", 0, nil)
+            unsafe bytes.baseAddress.map {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
+                    unsafe sqlite3_bind_text(handle, place, $0, Int32(bytes.count), transient)
+                }
+            } ?? sqlite3_bind_text(handle, place, "", 0, nil)
         }
         return self
     }

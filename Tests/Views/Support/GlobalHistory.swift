@@ -21,13 +21,17 @@ extension History where A == Global {
 
     private mutating func step(_ random: inout SplitMix64) throws {
         switch random.below(100) {
-        case 0..<12: try send(.queue(.enqueue(request(&random))), key: random.chance(1, in: 4) ? "k\(random.below(9))" : nil)
+        case 0..<12:
+            try send(.queue(.enqueue(request(&random))), key: random.chance(1, in: 4) ? "k\(random.below(9))" : nil)
         case 12..<26: try send(.queue(.claim(random.pick(Self.workers))), by: .worker(random.pick(Self.workers)))
         case 26..<60: try queueStep(&random)
         case 60..<76: try packStep(&random)
         case 76..<86: try fleetStep(&random)
         case 86..<96: try targetStep(&random)
-        case 96: try fact(random.chance(1, in: 3) ? .epochStarted(epoch: epoch.next, reason: "test") : .clockJumped(milliseconds: 5))
+        case 96:
+            try fact(
+                random.chance(1, in: 3)
+                    ? .epochStarted(epoch: epoch.next, reason: "test") : .clockJumped(milliseconds: 5))
         default: try project()
         }
     }
@@ -45,7 +49,8 @@ extension History where A == Global {
 
     private func request(_ random: inout SplitMix64) -> JobRequest {
         JobRequest(
-            app: app(random.pick(["web", "api"])), repository: "https://git.example/web", commit: commitID(random.below(9)),
+            app: app(random.pick(["web", "api"])), repository: "https://git.example/web",
+            commit: commitID(random.below(9)),
             recipePath: "drover.yml", priority: Int32(random.below(3)), isForced: random.chance(1, in: 2))
     }
 
@@ -71,7 +76,8 @@ extension History where A == Global {
                 manifest: manifest(job.rawValue * 10 + number.rawValue), region: region("eu"),
                 rawBytes: 100 + job.rawValue, packedBytes: 50)
             try send(.queue(.reportUploaded(job, number, pack)), by: .worker(worker("w2")))
-        case 14, 15: try send(.queue(.reportFailed(job, number, random.pick([.exit, .timeout]), detail: "it's \"bad\"")))
+        case 14, 15:
+            try send(.queue(.reportFailed(job, number, random.pick([.exit, .timeout]), detail: "it's \"bad\"")))
         case 16: try send(.queue(.release(job, number, detail: "drain")))
         case 17: try send(.queue(.expireLease(job, number)), by: .projector("leases"))
         default:
@@ -94,7 +100,8 @@ extension History where A == Global {
             if random.chance(1, in: 3) {
                 try send(.packLost(build, region: place, detail: "bit rot"), by: .region(place))
             } else {
-                try send(.packStored(build, known.attempt, region: place, manifest: known.pack.manifest), by: .region(place))
+                try send(
+                    .packStored(build, known.attempt, region: place, manifest: known.pack.manifest), by: .region(place))
             }
         }
     }
@@ -118,7 +125,8 @@ extension History where A == Global {
         let revision = state.targets.target(name, .global)?.revision ?? .zero
         let selected = UInt32(random.below(3))
         let level = RegionLevel(
-            app: name, revision: revision, selected: selected, healthy: random.chance(1, in: 4) ? 0 : selected, failed: 0,
+            app: name, revision: revision, selected: selected, healthy: random.chance(1, in: 4) ? 0 : selected,
+            failed: 0,
             silent: 1, detail: "p1: \"no\"")
         try send(.fleet(.regionReport(place, [level])), by: .region(place))
         try project()
@@ -132,7 +140,8 @@ extension History where A == Global {
             app: name, build: random.chance(1, in: 5) ? nil : random.pick(builds),
             scope: random.pick([.global, .global, .region(region("eu"))]),
             selector: random.chance(1, in: 3) ? PeerSelector(labels: ["tier": "canary", "a": "b"]) : .all,
-            reason: "because; DROP TABLE jobs", whenReplicated: random.chance(1, in: 2), allowEmpty: random.chance(1, in: 3))
+            reason: "because; DROP TABLE jobs", whenReplicated: random.chance(1, in: 2),
+            allowEmpty: random.chance(1, in: 3))
         try send(.targets(.deploy(request)))
     }
 }

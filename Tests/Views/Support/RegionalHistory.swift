@@ -86,7 +86,9 @@ extension History where A == Regional {
     private mutating func peerStep(_ random: inout SplitMix64) throws {
         let name = peer("p\(random.below(4))")
         switch random.below(8) {
-        case 0, 1: try send(.enrol(name, labels: ["zone": "z\(random.below(2))", "a": "1"], endpoint: "http://\(random.below(2))"))
+        case 0, 1:
+            try send(
+                .enrol(name, labels: ["zone": "z\(random.below(2))", "a": "1"], endpoint: "http://\(random.below(2))"))
         case 2: try send(.peerSilent(name))
         case 3: try send(.peerReturn(name))
         default:
