@@ -53,6 +53,26 @@ import Testing
         #expect(done.text.contains(message), "\(done.text)")
     }
 
+    /// Nobody would trust a build that another key has signed.
+    @Test func aLostReleaseKeyIsNotReplaced() async throws {
+        let (everything, url) = try await system.start(
+            ["--data", data, "--listen", "127.0.0.1:0", "--regions", "1", "--peers", "0"])
+        let repository = try await system.repository(versions: 1).path
+        let built = try await system.drover(
+            ["build", "--repository", repository, "--commit", "main", "--app", "app", "--wait"], server: url)
+        #expect(built.code == 0, "\(built.text)")
+        await system.stop(everything)
+        let key = data + "/global/release.key"
+        try FileManager.default.moveItem(atPath: key, toPath: key + ".backup")
+        let arguments = ["global", "--data", data + "/global", "--listen", "127.0.0.1:0"]
+        let refused = try await system.run(try System.product("projector"), arguments)
+        #expect(refused.code == 1)
+        #expect(refused.text.contains("restore it from its backup"), "\(refused.text)")
+        try FileManager.default.moveItem(atPath: key + ".backup", toPath: key)
+        let (again, _) = try await system.start(arguments)
+        await system.stop(again)
+    }
+
     /// Idle connections, long polls and streams end; nothing of it is an error.
     @Test func aStopIsQuiet() async throws {
         let (identity, url) = try await start()

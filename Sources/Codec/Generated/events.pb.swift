@@ -13,7 +13,8 @@
 /// Rules of evolution:
 /// * A type's number never changes and is never used again. Numbers below 0x8000 are essential: a process that does
 ///   not know one stops following the log there (`upgrade-needed`). Numbers from 0x8000 on are informative: no
-///   decision depends on them, and a process that does not know one keeps it, counts it and goes on.
+///   decision that older versions make depends on them, and a process that does not know one keeps it, counts it and
+///   goes on.
 /// * A field's number and meaning never change. A payload with a new field is a new schema revision of its type, and
 ///   a new type or revision is written only after `level-raised`.
 /// * Every field holds what its comment says, or the payload is malformed: nothing is guessed or repaired.
