@@ -182,6 +182,9 @@ let package = Package(
             ]),
         tests("Building", ["Building", "Domain", "Packs", "Ports", "Processes"]),
         tests("House", []),
+        tests(
+            "Scenario",
+            ["Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", .logging]),
         tests("Integration", ["Client", "Domain", "Wire", "Processes", "Ports", "projector", "drover"]),
     ]
 )
