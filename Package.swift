@@ -139,6 +139,7 @@ let package = Package(
             "Commands",
             [
                 "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Client", .argumentParser,
+                .unixSignals,
             ]),
         .executableTarget(name: "drover", dependencies: ["Commands"], swiftSettings: rules),
         .executableTarget(
@@ -180,6 +181,7 @@ let package = Package(
             [
                 "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
+        tests("Commands", ["Commands", "Domain", "Ports", "Processes"]),
         tests("Building", ["Building", "Domain", "Packs", "Ports", "Processes"]),
         tests("House", []),
         tests(
