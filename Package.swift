@@ -151,6 +151,13 @@ let package = Package(
                 .configuration,
                 .hummingbird, .lifecycle, .unixSignals, .logging,
             ], swiftSettings: rules),
+        // `tools/bench`: measures, and is part of nothing else.
+        .executableTarget(
+            name: "bench",
+            dependencies: [
+                "Client", "Codec", "Domain", "Engine", "EventLog", "LMDB", "Ports", "Processes", "Views", "Wire",
+                .argumentParser, .nio, .nioPosix, .logging,
+            ], path: "tools/benchmarks", swiftSettings: rules),
 
         tests("Domain", ["Domain"]),
         tests("Swarm", ["Swarm", "Domain"]),

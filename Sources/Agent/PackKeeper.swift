@@ -25,6 +25,10 @@ final class PackKeeper: Sendable {
     private static let files = DispatchQueue(label: "drover.agent.packs", attributes: .concurrent)
 
     static let announceMilliseconds: Int64 = 2000
+    /// The pause after a fetch's first announcement; each next one is twice as long, up to `announceMilliseconds`. Peers
+    /// that start together are told only of those who announced before them: until they know each other, they take from
+    /// the mirror what another one has.
+    static let firstAnnounceMilliseconds: Int64 = 100
 
     init(
         peer: PeerName, endpoint: String, directory: AgentDirectory, client: RegionClient, shelf: PackShelf,
@@ -140,6 +144,7 @@ final class PackKeeper: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await fetcher.run() }
             group.addTask { [self] in
+                var pause = Self.firstAnnounceMilliseconds
                 while !Task.isCancelled {
                     if let answer = try? await announce(name) {
                         fetcher.setSources(
@@ -147,7 +152,8 @@ final class PackKeeper: Sendable {
                                 mirrors: [try PackEndpoint(answer.mirrorEndpoint)],
                                 neighbours: answer.neighbours.compactMap { try? PackEndpoint($0.endpoint) }))
                     }
-                    try await Task.sleep(for: .milliseconds(Self.announceMilliseconds))
+                    try await Task.sleep(for: .milliseconds(pause))
+                    pause = min(pause * 2, Self.announceMilliseconds)
                 }
             }
             try await group.next()

@@ -5,9 +5,11 @@ import Domain
 import Engine
 import Foundation
 import Logging
+import Metrics
 import Packs
 import Ports
 import ServiceLifecycle
+import Serving
 import Swarm
 import Synchronization
 import Transfer
@@ -31,15 +33,17 @@ struct Mirror: Service {
     let ledger: MirrorLedgerSettings
     let clock: any ClockSource
     let keys: ReleaseKeyBox
+    let metrics: MetricsRegistry
     let logger: Logger
     private let working = WorkInProgress()
 
     init(
         name: RegionName, engine: EngineService<Regional>, upstream: any RegionUpstream, store: DirectoryBlobStore,
-        shelf: PackShelf, clock: any ClockSource, keys: ReleaseKeyBox, logger: Logger
+        shelf: PackShelf, clock: any ClockSource, keys: ReleaseKeyBox, metrics: MetricsRegistry, logger: Logger
     ) {
         (self.name, self.engine, self.upstream, self.store) = (name, engine, upstream, store)
-        (self.shelf, self.clock, self.keys, self.logger) = (shelf, clock, keys, logger)
+        (self.shelf, self.clock, self.keys) = (shelf, clock, keys)
+        (self.metrics, self.logger) = (metrics, logger)
         ledger = MirrorLedgerSettings()
     }
 
@@ -197,11 +201,20 @@ struct Mirror: Service {
             return
         }
         let layout = try manifest.layout()
+        let (toPeers, toOthers) = (sentCounter(pack.app, build, to: "peer"), sentCounter(pack.app, build, to: "other"))
         let shared = try SharedPack(
             manifest: manifest, paths: [path],
             verified: PieceSet(pieceCount: layout.pieceCount, pieces: 0..<layout.pieceCount), clock: clock,
-            ledger: ledger, seed: build.rawValue)
+            ledger: ledger, seed: build.rawValue
+        ) { bytes, peer in (peer == nil ? toOthers : toPeers).increment(by: Int64(clamping: bytes)) }
         shelf.put(shared, as: PackName(app: pack.app, build: build))
+    }
+
+    /// Packed bytes that the mirror gave away of one build. Divided by the pack's length: the copies it sent.
+    private func sentCounter(_ app: AppName, _ build: BuildID, to receiver: String) -> Counter {
+        Counter(
+            label: "drover_mirror_sent_bytes",
+            dimensions: [("app", app.rawValue), ("build", build.description), ("to", receiver)], factory: metrics)
     }
 }
 

@@ -98,7 +98,7 @@ package struct RegionService: Service {
             command: { RegionCommand.peerSilent($0) })
         let mirror = Mirror(
             name: configuration.name, engine: engine, upstream: upstream, store: store, shelf: shelf, clock: clock,
-            keys: keys, logger: logger)
+            keys: keys, metrics: metrics, logger: logger)
         let following = StartedServices(started: started) { address in
             let endpoint = configuration.advertise ?? address
             bound(endpoint)
