@@ -79,11 +79,16 @@ private func say(_ end: LogPosition, _ text: String, json: Bool) throws {
         var log: LogIdentity
         var epoch: Epoch
         var sequence: LogSequence
-        var chain_hash: Digest
+        var chainHash: Digest
+
+        enum CodingKeys: String, CodingKey {
+            case log, epoch, sequence
+            case chainHash = "chain_hash"
+        }
     }
     guard json else { return Terminal.say("\(text), chain \(end.chain.hex.prefix(16))") }
     try Terminal.say(
-        json: Report(log: end.log, epoch: end.epoch, sequence: end.sequence, chain_hash: end.chain))
+        json: Report(log: end.log, epoch: end.epoch, sequence: end.sequence, chainHash: end.chain))
 }
 
 /// Whatever the log, the file or the disk says becomes one word to the person.
