@@ -17,8 +17,11 @@ package enum LogText {
         try refuseExisting(path)
         try refuseExisting(part)
         do {
-            try Data().write(to: URL(filePath: part), options: .withoutOverwriting)
-            let file = try FileHandle(forWritingTo: URL(filePath: part))
+            guard (try? Data().write(to: URL(filePath: part), options: .withoutOverwriting)) != nil,
+                let file = FileHandle(forWritingAtPath: part)
+            else {
+                throw CommandStop(.refused, "drover: \(path) cannot be written: name a file in a directory of yours")
+            }
             let end = try write(log, to: file)
             try file.synchronize()
             try file.close()
@@ -116,9 +119,14 @@ struct LineReader {
                 defer { waiting = Data() }
                 return waiting.isEmpty ? nil : waiting
             }
-            let piece = try file.read(upToCount: LogText.bytesAtOnce) ?? Data()
+            let piece = try readPiece()
             isAtEnd = piece.isEmpty
             waiting = Data(waiting) + piece
+        }
+    }
+    private func readPiece() throws -> Data {
+        do { return try file.read(upToCount: LogText.bytesAtOnce) ?? Data() } catch {
+            throw CommandStop(.failed, "drover: the file cannot be read to its end: is it a file that export wrote?")
         }
     }
 }

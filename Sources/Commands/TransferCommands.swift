@@ -30,7 +30,7 @@ struct ExportCommand: AsyncParsableCommand {
     func run() async throws {
         let place = path ?? ProcessInfo.processInfo.environment["DROVER_DATA"] ?? ".drover"
         let directory = try Self.log(in: place)
-        try reportingFailures {
+        try reportingFailures(output) {
             let log = try EventLog.open(directory: directory, mode: .readOnly)
             let end =
                 switch format {
@@ -66,7 +66,7 @@ struct ImportCommand: AsyncParsableCommand {
     @Flag(help: "Print the position at the end as one JSON object.") var json = false
 
     func run() async throws {
-        try reportingFailures {
+        try reportingFailures(file) {
             let end = try LogText.import(file, to: output)
             try say(end, "\(output): a log of \(end.sequence) events", json: json)
         }
@@ -91,15 +91,13 @@ private func say(_ end: LogPosition, _ text: String, json: Bool) throws {
         json: Report(log: end.log, epoch: end.epoch, sequence: end.sequence, chainHash: end.chain))
 }
 
-/// Whatever the log, the file or the disk says becomes one word to the person.
-private func reportingFailures(_ body: () throws -> Void) throws {
+/// Whatever the log, the file or the disk says becomes one word to the person, about what was read or written.
+private func reportingFailures(_ about: String, _ body: () throws -> Void) throws {
     do { try body() } catch let stop as CommandStop { throw stop } catch let failure as StoreFailure {
         throw CommandStop(.failed, "drover: \(failure)")
     } catch let failure as CodecFailure {
-        throw CommandStop(.failed, "drover: \(failure)")
-    } catch let failure as FrameFailure {
-        throw CommandStop(.failed, "drover: \(failure)")
+        throw CommandStop(.failed, "drover: \(about): \(failure.message); nothing was made of it")
     } catch {
-        throw CommandStop(.failed, "drover: \(error.localizedDescription)")
+        throw CommandStop(.failed, "drover: \(about): \(error.localizedDescription)")
     }
 }

@@ -13,7 +13,7 @@ import Testing
 
     init() throws {
         let log = RecordedLog(scenario: "first-deploy", name: "region-one")
-        recorded = Array(try batches(log.bytes()).prefix(6))
+        recorded = Array(try batches(log.bytes()).prefix(4))
         original = recorded.flatMap { NDJSON.lines($0) }
         try #require(recorded.contains { $0.frames.count > 1 })
     }
@@ -79,7 +79,7 @@ import Testing
     }
 
     @Test func textsThatAreNoLogAreNoticed() {
-        #expect(noticed([])?.contains("holds no batch") == true)
+        #expect(noticed([]) == "the text holds no batch: it is no log")
         #expect(noticed(Array("\n".utf8))?.hasPrefix("line 1: ") == true)
         let endless = [UInt8](repeating: UInt8(ascii: "["), count: NDJSONBatches.maximumLineBytes + 1)
         #expect(noticed(endless)?.contains("more than") == true)

@@ -36,7 +36,7 @@ package struct NDJSONBatches: Sendable {
         guard frames.isEmpty else {
             throw failure("the text ends within a batch, after event \(last): its end was cut off")
         }
-        guard end != nil else { throw failure("the text holds no batch: it is no log") }
+        guard end != nil else { throw CodecFailure(.malformed, "the text holds no batch: it is no log") }
     }
 
     private var last: LogSequence { frames.last?.header.sequence ?? end?.sequence ?? .zero }
