@@ -181,6 +181,12 @@ let package = Package(
                 "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
         tests("Building", ["Building", "Domain", "Packs", "Ports", "Processes"]),
+        tests(
+            "Agent",
+            [
+                "Agent", "Client", "Domain", "Packs", "Ports", "Processes", "Swarm", "Transfer", "Wire", .hummingbird,
+                .hummingbirdTesting, .httpTypes, .logging,
+            ]),
         tests("House", []),
         tests("Integration", ["Client", "Domain", "Wire", "Processes", "Ports", "projector", "drover"]),
     ]
