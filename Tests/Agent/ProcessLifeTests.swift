@@ -132,6 +132,26 @@ import Testing
         await agent.stop()
     }
 
+    /// Told to end with its apps, an agent waits no longer than whoever told it.
+    @Test func theGraceIsCappedWhenTheAgentEndsToo() async throws {
+        let home = try Home()
+        let deaf = """
+            trap '' TERM
+            echo "start 1" >> "$JOURNAL"
+            while :; do sleep 0.05; done
+            """
+        let build = try home.keep(home.pack(1, deaf, graceSeconds: 3600))
+        var settings = AgentSettings()
+        settings.maximumStopSeconds = 1
+        let agent = RunningAgent(home, settings: settings)
+        agent.assign(1, build)
+        await agent.becomes(.healthy, at: 1)
+        await eventually("it is deaf") { home.journal == ["start 1"] }
+        await agent.stop()
+        await agent.runner.stopProcess()
+        #expect(home.processes().isEmpty)
+    }
+
     /// The shell is killed; the server it started must be gone before another one is started.
     @Test(arguments: [true, false]) func whatAKilledShellLeftIsEndedFirst(isAgentAlive: Bool) async throws {
         let home = try Home()

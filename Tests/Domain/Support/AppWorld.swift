@@ -17,7 +17,8 @@ struct AppWorld {
     private(set) var disk: Set<ProvedBuild> = []
     private(set) var wakes: [Timestamp] = []
     private(set) var reports: [PeerApp] = []
-    private var startsSinceTime = 0
+    /// Since time passed, or somebody outside wanted something.
+    private var startsAtOnce = 0
 
     /// More starts without time between them are a tight loop.
     static let maximumStartsAtOnce = 4
@@ -43,8 +44,8 @@ struct AppWorld {
         case .start(let launch):
             if let process { fail("\(launch) beside \(process)") }
             if !disk.contains(launch.build) { fail("\(launch) of what is not here") }
-            startsSinceTime += 1
-            if startsSinceTime > Self.maximumStartsAtOnce { fail("a tight loop of starts") }
+            startsAtOnce += 1
+            if startsAtOnce > Self.maximumStartsAtOnce { fail("a tight loop of starts") }
             (process, isStopping) = (launch, false)
         case .stop(let launch):
             if process != launch { fail("a stop of \(launch), which is not there") }
@@ -69,6 +70,7 @@ struct AppWorld {
 
     @discardableResult
     mutating func assign(_ number: UInt64, _ build: ProvedBuild?, expires: Timestamp = .distantFuture) -> [AppEffect] {
+        startsAtOnce = 0
         let next = Assignment(app: app(), revision: revision(number), build: build, expires: expires)
         return take { $0.assigned(next, now: $1) }
     }
@@ -119,12 +121,13 @@ struct AppWorld {
     mutating func timePasses() {
         now = max(wakes.min() ?? .zero, now.adding(seconds: 1))
         wakes.removeAll { $0 <= now }
-        startsSinceTime = 0
+        startsAtOnce = 0
         take { $0.tick(now: $1) }
     }
 
     /// The agent is killed, and a new one finds what it wrote down. `withApp`: the machine goes down with it.
     mutating func agentRestarts(withApp: Bool = false) {
+        startsAtOnce = 0
         if withApp { processVanishes() }
         // What was about to be started when it was killed is found running.
         (fetching, checking, watched, wakes) = (nil, nil, nil, [])
