@@ -15,7 +15,10 @@ extension AppRunner {
         case .stop(let launch): stop(launch, state.process, in: &group)
         case .check(let launch): check(launch, state.process, in: &group)
         case .watch(let launch): watch(launch, state.process, in: &group)
-        case .report(let report): self.report(app, report)
+        case .report(var report):
+            // Recipes and apps wrote parts of it.
+            report.detail = oneLine(report.detail.utf8)
+            self.report(app, report)
         case .wake(let moment):
             let pause = max(0, moment.millisecondsSince(now()))
             group.addTask {

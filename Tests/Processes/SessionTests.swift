@@ -9,10 +9,12 @@ import Testing
 struct SessionTests {
     private let runner = DetachedProcesses()
 
-    private func start(_ script: String, in directory: String) throws -> ProcessIdentity {
+    private func start(
+        _ script: String, in directory: String, by shellPath: String = "/bin/sh"
+    ) throws -> ProcessIdentity {
         try runner.startDetached(
             ProcessSpecification(
-                executable: "/bin/sh", arguments: shell(script), environment: plainEnvironment, directory: directory))
+                executable: shellPath, arguments: shell(script), environment: plainEnvironment, directory: directory))
     }
 
     @Test func aSessionOutlivesItsLeader() async throws {
@@ -34,8 +36,8 @@ struct SessionTests {
 
     @Test func everyGroupOfTheSessionIsSignalled() async throws {
         try await withTemporaryDirectory { directory in
-            // Job control gives the background job a group of its own.
-            let identity = try start("set -m; sleep 600 & echo $! > child; wait", in: directory)
+            // Job control gives the background job a group of its own; sh has none without a terminal.
+            let identity = try start("set -m; sleep 600 & echo $! > child; wait", in: directory, by: "/bin/bash")
             #expect(await eventually { number(in: "\(directory)/child") != nil })
             let child = try #require(number(in: "\(directory)/child"))
             #expect(await eventually { getpgid(child) == child })
