@@ -190,6 +190,12 @@ let package = Package(
             ]),
         tests("Commands", ["Commands", "Domain", "Ports", "Processes"]),
         tests("Building", ["Building", "Domain", "Packs", "Ports", "Processes"]),
+        tests(
+            "Agent",
+            [
+                "Agent", "Client", "Domain", "Packs", "Ports", "Processes", "Swarm", "Transfer", "Wire", .hummingbird,
+                .hummingbirdTesting, .httpTypes, .logging,
+            ]),
         tests("House", []),
         tests(
             "Scenario",

@@ -119,7 +119,12 @@ package final class PackShelf: PackCatalog {
     /// Replaces what stood there.
     package func put(_ pack: any PackSource, as name: PackName) { packs.withLock { $0[name] = pack } }
 
-    package func remove(_ name: PackName) { packs.withLock { $0[name] = nil } }
+    /// Takes away the pack with this content; another one that has its name by now stays.
+    package func remove(_ name: PackName, root: Digest) {
+        packs.withLock { packs in
+            if packs[name]?.root == root { packs[name] = nil }
+        }
+    }
 
     /// Ascending.
     package var names: [PackName] { packs.withLock { $0.keys.sorted() } }
