@@ -192,6 +192,34 @@ struct BuildRunTests {
         }
     }
 
+    /// DESIGN: one regular file, or the job has failed.
+    @Test(arguments: ["ln -s real web", "mkdir web"])
+    func anArtifactIsARegularFile(command: String) async throws {
+        try await withTemporaryDirectory { directory in
+            let recipe = "build: 'echo x > real; \(command)'\nartifact: web\n"
+            let (outcome, _, _) = try await build(["drover.yml": recipe], in: directory)
+            let failure = try failure(outcome)
+            #expect(failure.reason == .artifact)
+            #expect(failure.detail.contains(command.hasPrefix("ln") ? "a symlink" : "a directory"))
+        }
+    }
+
+    /// Whoever gets rid of the keeper gains nothing: the worker goes on, and what held the output is gone.
+    @Test(arguments: ["kill -9 $PPID", "kill -STOP $PPID"])
+    func aBuildThatAttacksItsKeeper(command: String) async throws {
+        try await withTemporaryDirectory { directory in
+            let recipe = """
+                build: 'setsid sleep 1000000 & echo $! > \(directory)/far; \(command); sleep 1000'
+                artifact: web
+                timeout_seconds: 1
+                """
+            let (outcome, _, _) = try await build(["drover.yml": recipe], in: directory, graceSeconds: 0.2)
+            #expect(try [.exit, .timeout].contains(failure(outcome).reason))
+            let pid = try #require(Int32(text("\(directory)/far").dropLast()))
+            #expect(await eventually { !isAlive(pid) })
+        }
+    }
+
     /// Output is handed on as it comes, and a build without end of it does not fill memory: the sink decides the pace.
     @Test func aFloodOfOutputIsThrottled() async throws {
         try await withTemporaryDirectory { directory in
