@@ -89,8 +89,8 @@ struct BuildRunTests {
         ("no-such-command", .exit, 127, "not found"),
         ("true", .artifact, nil, "made no 'web'"),
         ("mkdir web", .artifact, nil, "a directory"),
-        ("ln -s /etc/passwd web", .artifact, nil, "out of the workspace"),
-        ("ln -s ../../../../../../../../etc/passwd web", .artifact, nil, "out of the workspace"),
+        ("ln -s /etc/passwd web", .artifact, nil, "a symlink"),
+        ("ln -s drover.yml web", .artifact, nil, "a symlink"),
         ("mkfifo web", .artifact, nil, "a device or pipe"),
         (": > web", .artifact, nil, "is empty"),
     ])
@@ -189,18 +189,6 @@ struct BuildRunTests {
             task.cancel()
             #expect(await task.value == .failed(.cancelled))
             #expect(pids().count == 2 && !pids().contains(where: isAlive))
-        }
-    }
-
-    /// DESIGN: one regular file, or the job has failed.
-    @Test(arguments: ["ln -s real web", "mkdir web"])
-    func anArtifactIsARegularFile(command: String) async throws {
-        try await withTemporaryDirectory { directory in
-            let recipe = "build: 'echo x > real; \(command)'\nartifact: web\n"
-            let (outcome, _, _) = try await build(["drover.yml": recipe], in: directory)
-            let failure = try failure(outcome)
-            #expect(failure.reason == .artifact)
-            #expect(failure.detail.contains(command.hasPrefix("ln") ? "a symlink" : "a directory"))
         }
     }
 

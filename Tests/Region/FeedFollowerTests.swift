@@ -47,7 +47,7 @@ struct FeedFollowerTests {
         try await TestRegion.run { region in
             let far = TakenFact(.region(here, endpoint: "http://one", .live), at: LogSequence(rawValue: 1_000_001))
             region.follow(Leader(facts: [far], head: 1_000_005))
-            try await during(region.follower().run) {
+            try await during(region.follower().run) { () async throws in
                 #expect(try await eventually { try await region.state.neighbours[here] != nil })
             }
             let state = try await region.state
@@ -62,7 +62,7 @@ struct FeedFollowerTests {
             try await region.take(.jobFailed(build(1)))
             let before = region.engine.head.sequence
             region.follow(Leader(head: 500))
-            try await during(region.follower().run) {
+            try await during(region.follower().run) { () async throws in
                 #expect(await eventually { region.upstream.state.withLock { $0.asked.last == position(500) } })
             }
             #expect(region.engine.head.sequence == before)
@@ -86,7 +86,7 @@ struct FeedFollowerTests {
             }
             // The leader lost what came after sequence 4: job 3 is another one there.
             region.follow(Leader(head: 4, common: 4, epoch: 2))
-            try await during(region.follower().run) {
+            try await during(region.follower().run) { () async throws in
                 #expect(try await eventually { try await region.state.position == position(4) })
             }
             let state = try await region.state
@@ -108,7 +108,7 @@ struct FeedFollowerTests {
             try await region.take(pack.uploadedFact(), pack.storedFact(in: here))
             let before = try await region.state
             region.follow(Leader(head: 1, common: 1, epoch: 2, isFrozen: true))
-            try await during(region.follower().run) {
+            try await during(region.follower().run) { () async throws in
                 #expect(await eventually { region.upstream.calls.filter { $0 == "join" }.count >= 2 })
             }
             #expect(try await region.state == before)
@@ -125,7 +125,7 @@ struct FeedFollowerTests {
             let before = try await region.state
             let other = LogIdentity(high: 7, low: 7)
             region.upstream.state.withLock { $0.feed = { _ in .failure(forked(to: .start(of: other))) } }
-            try await during(region.follower().run) {
+            try await during(region.follower().run) { () async throws in
                 #expect(await eventually { region.upstream.calls.filter { $0 == "join" }.count >= 2 })
             }
             #expect(try await region.state == before)
@@ -147,7 +147,7 @@ struct FeedFollowerTests {
             }
             region.follow(Leader(facts: [fact(second.uploadedFact(), 1)], head: 1))
             func left() -> [String] { region.store.openUploads().map(\.name) }
-            try await during(region.follower().run) {
+            try await during(region.follower().run) { () async throws in
                 #expect(await eventually { !left().contains("pack-1-1") })
                 #expect(left() == ["pack-1-2", "pack-1-3", "pack-2-1"], "a newer attempt may be under way")
                 #expect(try await !region.holds(build(1), attempt(1)))

@@ -24,7 +24,7 @@ struct MirrorTests {
             region.upstream.know(pack)
             try await region.put(pack)
             try await region.take(pack.uploadedFact())
-            try await during(region.mirror().run) {
+            try await during(region.mirror().run) { () async throws in
                 #expect(await eventually { region.upstream.calls.contains("stored 1/1") && offered(region, pack) })
             }
             #expect(try await region.pack(build(1))?.phase == .stored)
@@ -39,7 +39,7 @@ struct MirrorTests {
             try await region.put(damaged)
             try await region.damage(damaged)
             try await region.take(missing.uploadedFact(), damaged.uploadedFact())
-            try await during(region.mirror().run) {
+            try await during(region.mirror().run) { () async throws in
                 #expect(
                     await eventually { Set(region.upstream.calls).isSuperset(of: ["failed 1/1", "failed 2/1"]) })
             }
@@ -55,7 +55,7 @@ struct MirrorTests {
             try await region.put(damaged)
             try await region.damage(damaged)
             for pack in [missing, damaged] { try await region.take(pack.uploadedFact(), pack.storedFact(in: here)) }
-            try await during(region.mirror().run) {
+            try await during(region.mirror().run) { () async throws in
                 #expect(await eventually { Set(region.upstream.calls).isSuperset(of: ["lost 1", "lost 2"]) })
             }
             #expect(!region.upstream.calls.contains { $0.hasPrefix("failed") })
@@ -94,7 +94,7 @@ struct MirrorTests {
             for pack in packs { try await region.put(pack) }
             region.upstream.know(packs[5])
             for pack in packs { try await region.take(pack.uploadedFact()) }
-            try await during(region.mirror().run) {
+            try await during(region.mirror().run) { () async throws in
                 #expect(await eventually { offered(region, packs[5]) })
                 region.upstream.know(packs[0])
                 #expect(await eventually { offered(region, packs[0]) }, "and are helped when they can be")
@@ -109,7 +109,7 @@ struct MirrorTests {
             region.upstream.know(first, second)
             try await region.put(first)
             try await region.take(first.uploadedFact())
-            try await during(region.mirror().run) {
+            try await during(region.mirror().run) { () async throws in
                 #expect(await eventually { offered(region, first) })
                 try await region.keeper.dropBranch(after: .zero)
                 try await region.submit(.refollow(.start(of: log)))
@@ -146,7 +146,7 @@ struct StoreCheckTests {
         try await TestRegion.run { region in
             let (gone, sound) = (try TestPack(1), try TestPack(2))
             for pack in [gone, sound] { try await store(pack, in: region) }
-            try await during(check(region).run) {
+            try await during(check(region).run) { () async throws in
                 try await Task.sleep(for: .milliseconds(300))
                 #expect(try await region.pack(build(1))?.phase == .stored)
                 try await region.store.delete(RegionKey.pack(build(1), .first))
@@ -162,7 +162,7 @@ struct StoreCheckTests {
             let (bad, sound) = (try TestPack(1), try TestPack(2))
             for pack in [bad, sound] { try await store(pack, in: region) }
             try await region.damage(bad)
-            try await during(check(region, lookMilliseconds: 60_000).run) {
+            try await during(check(region, lookMilliseconds: 60_000).run) { () async throws in
                 #expect(try await eventually { try await region.pack(build(1))?.phase == .lost })
                 #expect(try await eventually { try await !region.holds(build(1)) })
             }

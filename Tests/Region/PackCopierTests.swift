@@ -33,7 +33,7 @@ struct PackCopierTests {
 
     private func copy(_ pack: TestPack, in region: TestRegion, from endpoints: [String]) async throws {
         var copier = PackCopier(memory: ByteBudget(bytes: 1 << 20), logger: quietLogger)
-        copier.pieceMilliseconds = 300
+        copier.pieceMilliseconds = 4000
         let upload = try await region.keeper.beginUpload(pack.build, .first, bytes: UInt64(pack.bytes.count))
         try await copier.copy(pack.manifest, pack.manifest.packName, into: upload, from: endpoints)
         try await upload.finish(as: RegionKey.pack(pack.build, .first))
@@ -66,29 +66,34 @@ struct PackCopierTests {
     @Test("memory is shared in turn, and a wait that is cancelled takes nothing")
     func budget() async throws {
         let budget = ByteBudget(bytes: 100)
-        let most = Mutex(0)
-        let now = Mutex(0)
+        let gauge = Gauge()
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<20 {
                 group.addTask {
                     try? await budget.with(40) {
-                        let taken = now.withLock { now in
-                            now += 40
-                            return now
-                        }
-                        most.withLock { $0 = max($0, taken) }
+                        gauge.add(40)
                         try await Task.sleep(for: .milliseconds(2))
-                        now.withLock { $0 -= 40 }
+                        gauge.add(-40)
                     }
                 }
             }
         }
-        #expect(most.withLock { $0 } == 80)
+        #expect(gauge.most == 80)
         try await budget.with(1000) {
             let waiting = Task { try await budget.with(1) {} }
             waiting.cancel()
             await #expect(throws: CancellationError.self) { try await waiting.value }
         }
         try await budget.with(100) {}
+    }
+}
+
+private final class Gauge: Sendable {
+    private let state = Mutex((now: 0, most: 0))
+
+    var most: Int { state.withLock { $0.most } }
+
+    func add(_ amount: Int) {
+        state.withLock { $0 = ($0.now + amount, max($0.most, $0.now + amount)) }
     }
 }

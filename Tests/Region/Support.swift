@@ -138,6 +138,9 @@ final class FakeUpstream: RegionUpstream {
                 return state.feed(position)
             }
             if let answer { return try answer.get() }
+            if wait.milliseconds == 0, let position {
+                return FeedAnswer(facts: [], position: position, sequence: position.sequence)
+            }
             do { try await Task.sleep(for: .milliseconds(10)) } catch { throw .cancelled }
         }
     }

@@ -57,7 +57,7 @@ struct UploadRouteTests {
     @Test("a pack that another branch of the global log left under the same number is replaced")
     func otherBranch() async throws {
         try await TestRegion.run { region in
-            try await region.serve { client in
+            try await region.serve { client async throws in
                 #expect(try await client.upload(1, [1, 2, 3]) == 3)
                 #expect(try await client.upload(1, [1, 2, 3]) == 3, "the same again")
                 #expect(try await client.upload(1, [4, 5]) == 2)
@@ -72,7 +72,7 @@ struct UploadRouteTests {
             let pack = try TestPack(1, rawBytes: 70_000)
             try await region.take(pack.uploadedFact())
             try await region.put(pack)
-            try await region.serve { client in
+            try await region.serve { client async throws in
                 #expect(try await client.upload(1, [1, 2, 3]) == UInt64(pack.bytes.count))
                 #expect(try await region.store.information(RegionKey.pack(build(1), .first))?.bytes != 3)
             }
@@ -85,7 +85,7 @@ struct UploadRouteTests {
             let pack = try TestPack(1, rawBytes: 70_000)
             try await region.take(pack.uploadedFact())
             try await region.store.put(RegionKey.pack(build(1), .first), bytes: 2, from: OneChunk([1, 2]))
-            try await region.serve { client in
+            try await region.serve { client async throws in
                 #expect(try await client.get("/v1/uploads/1/1").status == 404)
                 #expect(try await client.upload(1, pack.bytes) == UInt64(pack.bytes.count))
             }
@@ -95,7 +95,7 @@ struct UploadRouteTests {
     @Test("an upload of another length goes on from nothing")
     func otherUpload() async throws {
         try await TestRegion.run { region in
-            try await region.serve { client in
+            try await region.serve { client async throws in
                 #expect(try await client.put("/v1/uploads/1/1?offset=0&total=10", [1, 2]).status == 200)
                 #expect(try await client.upload(1, [7, 8, 9]) == 3)
             }
@@ -105,7 +105,7 @@ struct UploadRouteTests {
     @Test("output that is begun again replaces what followed")
     func output() async throws {
         try await TestRegion.run { region in
-            try await region.serve { client in
+            try await region.serve { client async throws in
                 for object in 0..<4 as Range<UInt8> {
                     #expect(try await client.put("/v1/logs/1/1/\(object)", [object]).status == 204)
                     #expect(try await client.put("/v1/logs/1/2/\(object)", [object]).status == 204)
