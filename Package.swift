@@ -189,12 +189,23 @@ let package = Package(
                 "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
         tests("Commands", ["Commands", "Domain", "Ports", "Processes"]),
-        tests("Building", ["Building", "Domain", "Packs", "Ports", "Processes"]),
+        tests(
+            "Building",
+            [
+                "Building", "Domain", "Engine", "Packs", "Ports", "Processes", .hummingbird, .hummingbirdTesting,
+                .httpTypes, .logging,
+            ]),
         tests(
             "Agent",
             [
                 "Agent", "Client", "Domain", "Packs", "Ports", "Processes", "Swarm", "Transfer", "Wire", .hummingbird,
                 .hummingbirdTesting, .httpTypes, .logging,
+            ]),
+        tests(
+            "Region",
+            [
+                "Region", "Blobs", "Client", "Codec", "Domain", "Engine", "EventLog", "Packs", "Ports", "Projectors",
+                "Serving", "Swarm", "Transfer", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .logging,
             ]),
         tests("House", []),
         tests(
