@@ -166,6 +166,7 @@ let package = Package(
         tests("LMDB", ["LMDB"]),
         tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
         tests("Engine", ["Engine", "Codec", "Domain", "EventLog", "Ports", .logging]),
+        tests("Projectors", ["Projectors", "Codec", "Domain", "Engine", "EventLog", "Ports", .lifecycle, .logging]),
         tests("Views", ["Views", "Codec", "Domain", "Ports", .grdb, .logging]),
         tests("Packs", ["Packs", "Domain", "Ports", .crypto]),
         tests("Blobs", ["Blobs", "Domain", "Ports", .crypto]),
