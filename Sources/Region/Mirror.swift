@@ -213,7 +213,7 @@ struct Mirror: Service {
                 build, pack.attempt, detail: "missing from the store of \(name), or of another length")
         }
         let layout = try manifest.layout()
-        let (toPeers, toOthers) = (sentCounter(pack.app, build, to: "peer"), sentCounter(pack.app, build, to: "other"))
+        let (toPeers, toOthers) = (sentCounter(pack.name, to: "peer"), sentCounter(pack.name, to: "other"))
         let shared = try SharedPack(
             manifest: manifest, paths: [path],
             verified: PieceSet(pieceCount: layout.pieceCount, pieces: 0..<layout.pieceCount), clock: clock,
@@ -223,9 +223,10 @@ struct Mirror: Service {
     }
 
     /// Packed bytes that the mirror gave away of one build. Divided by the pack's length: the copies it sent.
-    private func sentCounter(_ app: AppName, _ build: BuildID, to receiver: String) -> Counter {
+    private func sentCounter(_ pack: PackName, to receiver: String) -> Counter {
         Counter(
             label: "drover_mirror_sent_bytes",
-            dimensions: [("app", app.rawValue), ("build", build.description), ("to", receiver)], factory: metrics)
+            dimensions: [("app", pack.app.rawValue), ("build", pack.build.description), ("to", receiver)],
+            factory: metrics)
     }
 }

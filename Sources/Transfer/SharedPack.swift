@@ -119,6 +119,9 @@ package final class PackShelf: PackCatalog {
     /// Replaces what stood there.
     package func put(_ pack: any PackSource, as name: PackName) { packs.withLock { $0[name] = pack } }
 
+    /// Takes away whatever has this name.
+    package func remove(_ name: PackName) { packs.withLock { $0[name] = nil } }
+
     /// Takes away the pack with this content; another one that has its name by now stays.
     package func remove(_ name: PackName, root: Digest) {
         packs.withLock { packs in

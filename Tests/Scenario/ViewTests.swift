@@ -18,6 +18,21 @@ import Views
     @Test(arguments: Seeds.logs) func batchForBatchIsTheSameAsAllAtOnce(_ log: RecordedLog) async throws {
         try await log.check(GrownViews())
     }
+
+    /// What is not there is NULL, not an empty text: `WHERE manifest IS NOT NULL` finds what was built.
+    @Test func aJobWithoutAPackHasNoManifest() async throws {
+        let scratch = try Scratch()
+        let views = try GlobalKind.openViews(scratch.inside("views.sqlite"))
+        defer { views.close() }
+        try views.apply(try batches(RecordedLog(scenario: "first-deploy", name: RecordedLog.global).bytes()))
+        let rows = try await views.query("SELECT id, status, manifest IS NULL FROM jobs ORDER BY id").rows
+        let (built, failed) = (SQLValue.text("succeeded"), SQLValue.text("failed"))
+        #expect(
+            rows == [
+                [.integer(1), built, .integer(0)], [.integer(2), failed, .integer(1)],
+                [.integer(3), failed, .integer(1)], [.integer(4), built, .integer(0)],
+            ])
+    }
 }
 
 private struct ExpectedViews: KindCheck {
