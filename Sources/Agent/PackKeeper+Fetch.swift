@@ -108,17 +108,20 @@ extension PackKeeper {
             ])
     }
 
-    /// As often as the tracker asks for; ends by cancellation.
+    /// As often as the tracker asks for, at first more often; ends by cancellation. Peers that start together are told
+    /// only of those who announced before them: until they know each other, they take from the mirror what another has.
     private func keepAnnounced(_ fetcher: PackFetcher, _ name: PackName, after first: AnnounceAnswer?) async {
         var backoff = Backoff(seed: seed("fetch \(name)"))
-        var pause = first.map(announcePause) ?? backoff.nextMilliseconds()
+        var early = settings.firstAnnounceMilliseconds
+        var pause = first == nil ? backoff.nextMilliseconds() : early
         while !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(pause))
             guard !Task.isCancelled else { return }
             if let answer = try? await announce(name) {
                 fetcher.setSources(Self.sources(answer))
                 backoff.succeeded()
-                pause = announcePause(answer)
+                early = min(early * 2, settings.announceMilliseconds.upperBound)
+                pause = min(early, announcePause(answer))
             } else {
                 pause = backoff.nextMilliseconds()
             }

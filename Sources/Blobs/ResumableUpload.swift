@@ -72,7 +72,10 @@ package final class ResumableUpload: Sendable {
         }
         state.hasher?.update(data: part)
         state.received += UInt64(part.count)
-        if state.received - state.durable >= store.settings.uploadCheckpointBytes { try flush(&state) }
+        guard state.received - state.durable >= store.settings.uploadCheckpointBytes else { return }
+        try flush(&state)
+        // Others write as well: what had room at the beginning may have none now.
+        try store.checkRoom("the upload \(name)", bytes: bytes - state.received)
     }
 
     /// Flushes what was taken, and returns the offset that a crash cannot take back: what a client may be told.

@@ -18,7 +18,7 @@ package struct BuildSettings: Hashable, Sendable {
 
 /// What a build made.
 package struct BuiltArtifact: Hashable, Sendable {
-    /// Absolute, inside the workspace, every symlink followed.
+    /// Absolute, inside the workspace, a regular file.
     package var path: String
     package var bytes: UInt64
     package var recipe: Recipe
@@ -146,7 +146,8 @@ package struct BuildRun: Sendable {
         let name = recipe.artifact
         return try await Workspaces.onFileThread { () throws(BuildFailure) -> (String, UInt64) in
             do {
-                let (path, bytes) = try ContainedPath.file(name, in: workspace.source, root: workspace.root)
+                let (path, bytes) = try ContainedPath.file(
+                    name, in: workspace.source, root: workspace.root, mayBeLink: false)
                 guard bytes > 0 else { throw BuildFailure(.artifact, detail: "The artifact '\(name)' is empty.") }
                 return (path, bytes)
             } catch let failure as BuildFailure {

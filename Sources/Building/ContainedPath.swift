@@ -15,17 +15,25 @@ struct ContainedPath {
     private static let maximumLinks = 40
 
     /// The absolute path and size of a regular file. `directory` is where `relative` begins; `root` is what may not be
-    /// left.
+    /// left. `mayBeLink`: whether the file itself may be a symlink; directories on the way may always be.
     static func file(
-        _ relative: String, in directory: String, root: String
+        _ relative: String, in directory: String, root: String, mayBeLink: Bool = true
     ) throws(Failure) -> (path: String, bytes: UInt64) {
         guard let realRoot = resolve(root) else { throw .missing }
+        if !mayBeLink, isLink(directory + "/" + parts(relative).joined(separator: "/")) {
+            throw .notAFile("a symlink")
+        }
         guard let found = resolve(directory + "/" + relative) else { throw .missing }
         guard found.count > realRoot.count, found.starts(with: realRoot) else { throw .outside }
         let path = "/" + found.joined(separator: "/")
         guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { throw .missing }
         guard attributes[.type] as? FileAttributeType == .typeRegular else { throw .notAFile(kind(attributes)) }
         return (path, (attributes[.size] as? NSNumber)?.uint64Value ?? 0)
+    }
+
+    private static func isLink(_ path: String) -> Bool {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return attributes?[.type] as? FileAttributeType == .typeSymbolicLink
     }
 
     private static func kind(_ attributes: [FileAttributeKey: Any]) -> String {

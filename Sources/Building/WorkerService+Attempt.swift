@@ -4,6 +4,7 @@ import Domain
 import Foundation
 import Logging
 import Packs
+import Ports
 import Synchronization
 import Wire
 
@@ -37,6 +38,9 @@ extension WorkerService {
                 job, in: workspace, output: { await output.write($0) },
                 onStage: { self.tell(.stageChanged(job.key, $0)) })
             output.close()
+            group.addTask { try? await Task.sleep(for: .milliseconds(OutputUploader.flushMilliseconds)) }
+            await group.next()
+            group.cancelAll()
             return outcome
         }
         switch outcome {
@@ -88,10 +92,13 @@ extension WorkerService {
     func upload(_ key: AttemptKey) async {
         guard let work = work(key), let path = work.packPath, let manifest = work.manifest else { return }
         let total = manifest.totals.packedLength
+        var moved: UInt64 = 0
         do throws(ClientFailure) {
             var offset = try await work.region.upload(key.job, key.attempt)?.offset ?? 0
+            // What is longer than this pack is another one's, and the region drops it.
+            if offset > total { offset = 0 }
             repeat {
-                if Task.isCancelled { return tell(.uploadFailed(key)) }
+                if Task.isCancelled { throw .cancelled }
                 let start = offset
                 let part = await onThread { Self.part(of: path, at: start, count: Self.partBytes) }
                 guard let part else { throw .badAnswer("the pack \(path) cannot be read") }
@@ -100,13 +107,29 @@ extension WorkerService {
                 guard answer.offset > offset || answer.offset == total else {
                     throw .badAnswer("the region took nothing of a part at \(offset)")
                 }
-                offset = answer.offset
+                (offset, moved) = (answer.offset, moved + answer.offset - offset)
             } while offset < total
             tell(.uploaded(key))
         } catch {
             logger.warning("the upload waits", metadata: ["attempt": "\(key)", "failure": "\(error)"])
-            tell(error.isRefusal ? .uploadRefused(key) : .uploadFailed(key))
+            tell(uploadEnd(key, error, hasMoved: moved > 0))
         }
+    }
+
+    /// A gap, or bytes of another attempt in the way, pass: the next try goes on from what the region has then.
+    private func uploadEnd(_ key: AttemptKey, _ failure: ClientFailure, hasMoved: Bool) -> Fact {
+        let region = configuration.region
+        if case .problem(let problem) = failure, failure.isRefusal, problem.status != 404, problem.status != 409 {
+            return .uploadRejected(
+                key, detail: failureDetail("The region \(region) refuses the pack: \(problem.detail)"))
+        }
+        let isFull = failure.code == BlobFailure.Code.full.rawValue
+        let state = isFull ? "is full: free space there, or enlarge its disk." : "does not take the pack."
+        return .uploadFailed(
+            key,
+            UploadTrouble(
+                isFull ? .storeFull : .unreachable,
+                detail: failureDetail("The store of region \(region) \(state) \(failure)"), hasMoved: hasMoved))
     }
 
     private static func part(of path: String, at offset: UInt64, count: Int) -> Data? {
@@ -139,8 +162,15 @@ extension WorkerService {
             region: configuration.region, rawBytes: manifest.facts.rawLength,
             packedBytes: manifest.totals.packedLength,
             manifest: String(decoding: manifest.unsignedBytes, as: UTF8.self))
-        await report(key) { () throws(ClientFailure) in
-            _ = try await self.client.reportUploaded(key.job, key.attempt, body)
+        do throws(ClientFailure) {
+            _ = try await client.reportUploaded(key.job, key.attempt, body)
+            tell(.reported(key, .accepted))
+        } catch {
+            logger.warning("the upload was not taken", metadata: ["attempt": "\(key)", "failure": "\(error)"])
+            if case .problem(let problem) = error, problem.status == 413 || problem.status == 422 {
+                return tell(.reportRejected(key, detail: failureDetail("The pack is refused: \(problem.detail)")))
+            }
+            tell(error.isRefusal ? .reported(key, .refused) : .reportFailed(key))
         }
     }
 

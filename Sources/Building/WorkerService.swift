@@ -32,8 +32,9 @@ package final class WorkerService: Service {
         case stageChanged(AttemptKey, AttemptStage)
         case buildEnded(AttemptKey, BuildFailure?)
         case packed(AttemptKey), packFailed(AttemptKey, BuildFailure)
-        case uploaded(AttemptKey), uploadFailed(AttemptKey), uploadRefused(AttemptKey)
-        case reported(AttemptKey, ReportVerdict), reportFailed(AttemptKey)
+        case uploaded(AttemptKey), uploadFailed(AttemptKey, UploadTrouble)
+        case uploadRejected(AttemptKey, detail: String)
+        case reported(AttemptKey, ReportVerdict), reportFailed(AttemptKey), reportRejected(AttemptKey, detail: String)
         case jobEnded(AttemptKey)
         case heartbeatAnswered(AttemptKey, counter: UInt64, HeartbeatVerdict)
         case heartbeatFailed(AttemptKey, counter: UInt64)
@@ -50,9 +51,12 @@ package final class WorkerService: Service {
     /// The attempt at hand; one at a time.
     let attempt = Mutex<AttemptWork?>(nil)
     private let claim = Mutex<Task<Void, Never>?>(nil)
+    private let claimKey: ClaimKey
 
     static let claimWaitMilliseconds: Int64 = 20_000
     static let joinRetryMilliseconds: Int64 = 1000
+    /// How long one part of an upload may take.
+    static let partMilliseconds: Int64 = 60_000
 
     /// - Parameter ready: told once, when the global process knows the worker.
     package init(
@@ -63,6 +67,7 @@ package final class WorkerService: Service {
         client = GlobalClient(
             endpoint: configuration.control, actor: .worker(configuration.name), settings: .withoutRetries)
         workspaces = Workspaces(directory: configuration.directory)
+        claimKey = ClaimKey(path: configuration.directory + "/claim-key")
     }
 
     func now() -> Int64 { clock.read().monotonicMilliseconds }
@@ -96,7 +101,9 @@ package final class WorkerService: Service {
     }
 
     private func work() async {
-        var machine = WorkerMachine(settings: configuration.settings)
+        var settings = configuration.settings
+        settings.jitterSeed = configuration.name.rawValue.utf8.reduce(1) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        var machine = WorkerMachine(settings: settings)
         await withDiscardingTaskGroup { group in
             for effect in machine.started(now: now()) { _ = perform(effect, in: &group) }
             for await fact in facts.stream {
@@ -114,7 +121,9 @@ package final class WorkerService: Service {
         let now = now()
         switch fact {
         case .claimed(let job, let endpoint):
-            let region = RegionClient(endpoint: endpoint, actor: .worker(configuration.name), settings: .withoutRetries)
+            var settings = ClientSettings.withoutRetries
+            settings.requestTimeoutMilliseconds = Self.partMilliseconds
+            let region = RegionClient(endpoint: endpoint, actor: .worker(configuration.name), settings: settings)
             attempt.withLock { $0 = AttemptWork(job: job, region: region) }
             return machine.claimed(job, now: now)
         case .noWork: return machine.noWork(now: now)
@@ -124,10 +133,11 @@ package final class WorkerService: Service {
         case .packed(let key): return machine.packed(key, now: now)
         case .packFailed(let key, let failure): return machine.packFailed(key, failure, now: now)
         case .uploaded(let key): return machine.uploaded(key, now: now)
-        case .uploadFailed(let key): return machine.uploadFailed(key, now: now)
-        case .uploadRefused(let key): return machine.uploadRefused(key, now: now)
+        case .uploadFailed(let key, let trouble): return machine.uploadFailed(key, trouble, now: now)
+        case .uploadRejected(let key, let detail): return machine.uploadRejected(key, detail: detail, now: now)
         case .reported(let key, let verdict): return machine.reported(key, verdict, now: now)
         case .reportFailed(let key): return machine.reportFailed(key, now: now)
+        case .reportRejected(let key, let detail): return machine.reportRejected(key, detail: detail, now: now)
         case .jobEnded(let key): return machine.jobEnded(key)
         case .heartbeatAnswered(let key, let counter, let verdict):
             return machine.heartbeatAnswered(key, counter: counter, verdict, now: now)
@@ -177,7 +187,9 @@ package final class WorkerService: Service {
         let task = Task {
             do throws(ClientFailure) {
                 let answer = try await client.claim(
-                    configuration.name, wait: WireDuration(milliseconds: Self.claimWaitMilliseconds))
+                    configuration.name, wait: WireDuration(milliseconds: Self.claimWaitMilliseconds),
+                    key: claimKey.current)
+                claimKey.answered()
                 guard let answer else { return tell(.noWork) }
                 tell(.claimed(ClaimedJob(answer), regionEndpoint: answer.regionEndpoint))
             } catch {

@@ -1,4 +1,5 @@
 internal import CProcess
+internal import Dispatch
 internal import Glibc
 package import Ports
 internal import Synchronization
@@ -7,7 +8,15 @@ internal import Synchronization
 ///
 /// It runs under a keeper (`CProcess.h`): when its leader ends, when it is terminated, or when our process ends, every
 /// descendant is killed, also those that left the session. Its end is reported when all of them are gone.
+///
+/// A command that ends or stops its keeper cannot hold us: a keeper that does not end after the grace is killed with all
+/// below it, and whoever holds the output after the keeper's end is killed and read no more.
 package final class SupervisedProcess: Sendable {
+    /// From a keeper's end until its output is given up: normally nobody is left to write.
+    static let outputMilliseconds = 2000
+    /// From the grace's end until the keeper itself is killed.
+    static let keeperMilliseconds = 10_000
+
     /// Standard output and error as they come. One consumer; unread output stays in the pipe, so that a command
     /// whose output nobody takes is throttled and memory does not grow. It ends when the last writer is gone.
     package let output: ProcessOutput
@@ -22,10 +31,17 @@ package final class SupervisedProcess: Sendable {
             directory: command.directory, output: .descriptor(pipe.writeEnd), keeping: .keeper)
         output = ProcessOutput(pipe: pipe)
         watch = EndWatch(pid: keeper, descriptor: descriptor)
-        guard watch.begin() else {
+        let isWatched = watch.begin { [weak pipe] _ in Self.giveUpLater(pipe) }
+        guard isWatched else {
             drover_keeper_end(keeper, 0)
             _ = waitpid(keeper, nil, 0)
             throw ProcessFailure(code: "limit", message: "The kernel watches no more processes; run fewer.")
+        }
+    }
+
+    private static func giveUpLater(_ pipe: OutputPipe?) {
+        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(outputMilliseconds)) { [weak pipe] in
+            pipe?.abandon()
         }
     }
 
@@ -44,6 +60,13 @@ package final class SupervisedProcess: Sendable {
     package func terminate(graceSeconds: Double) {
         let milliseconds = Int32(clamping: Int64((min(max(graceSeconds, 0), 86_400) * 1000).rounded(.up)))
         watch.whileNotReaped { keeper in _ = drover_keeper_end(keeper, milliseconds) }
+        let patience = DispatchTimeInterval.milliseconds(Int(milliseconds) + Self.keeperMilliseconds)
+        DispatchQueue.global().asyncAfter(deadline: .now() + patience) { [weak watch] in
+            watch?.whileNotReaped { keeper in
+                for pid in ProcessTree.descendants(of: keeper) { kill(pid, SIGKILL) }
+                kill(keeper, SIGKILL)
+            }
+        }
     }
 }
 
@@ -85,6 +108,8 @@ package struct ProcessOutput: AsyncSequence, Sendable {
 private final class OutputPipe: Sendable {
     private struct State: Sendable {
         var isWriteEndOpen = true
+        /// Chunks that may still be read, none after the end; nil while the writers are looked after.
+        var chunksLeft: Int?
         var waiting: (token: UInt64, continuation: CheckedContinuation<Void, Never>)?
 
         mutating func takeWaiting() -> (token: UInt64, continuation: CheckedContinuation<Void, Never>)? {
@@ -95,6 +120,8 @@ private final class OutputPipe: Sendable {
 
     /// What one chunk holds at most; the kernel's pipe holds as much again.
     private static let chunkBytes = 64 * 1024
+    /// What a pipe holds at most.
+    private static let abandonedChunks = 16
 
     private let readEnd: Int32
     let writeEnd: Int32
@@ -124,14 +151,40 @@ private final class OutputPipe: Sendable {
 
     /// The next chunk, nil at the end. A cancellable wait also ends with nil when its task is cancelled.
     func next(isCancellable: Bool = true) async -> [UInt8]? {
-        while !(isCancellable && Task.isCancelled) {
+        while !(isCancellable && Task.isCancelled), mayRead() {
             switch readNow() {
             case .chunk(let bytes): return bytes
-            case .end: return nil
+            case .end:
+                state.withLock { $0.chunksLeft = 0 }
+                return nil
+            case .nothingYet where isAbandoned: return nil
             case .nothingYet: await readable(isCancellable: isCancellable)
             }
         }
         return nil
+    }
+
+    /// Nobody should write any more: who still holds the other end is killed, and only what is there is read.
+    func abandon() {
+        let isFirst = state.withLock { state in
+            defer { state.chunksLeft = state.chunksLeft ?? Self.abandonedChunks }
+            return state.chunksLeft == nil
+        }
+        guard isFirst else { return }
+        for pid in ProcessTree.holders(of: readEnd) { kill(pid, SIGKILL) }
+        guard let waiting = state.withLock({ $0.takeWaiting() }) else { return }
+        DescriptorWatcher.shared.cancel(waiting.token)
+        waiting.continuation.resume()
+    }
+
+    private var isAbandoned: Bool { state.withLock { $0.chunksLeft != nil } }
+
+    private func mayRead() -> Bool {
+        state.withLock { state in
+            guard let left = state.chunksLeft else { return true }
+            state.chunksLeft = max(0, left - 1)
+            return left > 0
+        }
     }
 
     private enum ReadOutcome {
@@ -157,7 +210,7 @@ private final class OutputPipe: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isWaiting = state.withLock { state -> Bool in
-                    if isCancellable && Task.isCancelled { return false }
+                    if isCancellable && Task.isCancelled || state.chunksLeft != nil { return false }
                     guard let token = DescriptorWatcher.shared.onceReadable(readEnd, { [self] in wake() }) else {
                         return false
                     }

@@ -1,150 +1,187 @@
 import Blobs
 import Client
-import Dispatch
 import Domain
 import Engine
 import Foundation
 import Logging
+import Metrics
 import Packs
 import Ports
 import ServiceLifecycle
+import Serving
 import Swarm
-import Synchronization
 import Transfer
 import Wire
 
 /// Makes this region's store agree with the global log: reads uploads back, copies packs from other regions, offers what
 /// is proved to the peers, and tells the global process what is stored.
 ///
-/// Every effect is derived from the state again after a crash, and may be done twice.
+/// Every effect is derived from the state again after a crash, and may be done twice. Only bytes that are proved wrong
+/// are deleted: a disk that cannot be read is tried again.
 struct Mirror: Service {
-    /// Packs verified or copied at once.
-    static let maximumAtOnce = 4
-    /// The pause before an effect that failed is tried again.
-    static let retryMilliseconds: Int64 = 2000
+    /// Between two looks at a state that changes all the time.
+    static let lookMilliseconds: Int64 = 20
+    /// The longest time without a look: rests end that late at most.
+    static let restMilliseconds: Int64 = 1000
+    /// Pieces on their way from other regions, of all copies together.
+    static let copyBytes: UInt64 = 128 << 20
 
-    let name: RegionName
-    let engine: EngineService<Regional>
-    let upstream: any RegionUpstream
-    let store: DirectoryBlobStore
-    let shelf: PackShelf
-    let ledger: MirrorLedgerSettings
-    let clock: any ClockSource
-    let keys: ReleaseKeyBox
-    let logger: Logger
-    private let working = WorkInProgress()
+    private enum Fact: Sendable {
+        case look
+        case ended(MirrorStep, isGood: Bool)
+    }
+
+    private let name: RegionName
+    private let engine: EngineService<Regional>
+    private let upstream: any RegionUpstream
+    private let store: DirectoryBlobStore
+    private let keeper: StoreKeeper
+    private let manifests: Manifests
+    private let shelf: PackShelf
+    private let clock: any ClockSource
+    private let settings: MirrorSettings
+    private let seed: UInt64
+    private let metrics: MetricsRegistry
+    private let logger: Logger
+    private let copying = ByteBudget(bytes: Mirror.copyBytes)
+    private let facts = AsyncStream.makeStream(of: Fact.self)
 
     init(
-        name: RegionName, engine: EngineService<Regional>, upstream: any RegionUpstream, store: DirectoryBlobStore,
-        shelf: PackShelf, clock: any ClockSource, keys: ReleaseKeyBox, logger: Logger
+        name: RegionName, engine: EngineService<Regional>, upstream: any RegionUpstream, keeper: StoreKeeper,
+        manifests: Manifests, shelf: PackShelf, clock: any ClockSource, settings: MirrorSettings = MirrorSettings(),
+        seed: UInt64, metrics: MetricsRegistry, logger: Logger
     ) {
-        (self.name, self.engine, self.upstream, self.store) = (name, engine, upstream, store)
-        (self.shelf, self.clock, self.keys, self.logger) = (shelf, clock, keys, logger)
-        ledger = MirrorLedgerSettings()
+        (self.name, self.engine, self.upstream, self.keeper) = (name, engine, upstream, keeper)
+        (self.manifests, self.shelf, self.clock, self.settings) = (manifests, shelf, clock, settings)
+        (self.seed, self.metrics, self.logger, store) = (seed, metrics, logger, keeper.store)
     }
+
+    private var now: Int64 { clock.read().monotonicMilliseconds }
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
-                while !Task.isCancelled {
-                    let position = engine.head
-                    do throws(EngineFailure) {
-                        try await step(in: &group)
-                    } catch {
-                        if error.code == .stopped { return }
-                        logger.warning("the mirror waits for the engine", metadata: ["failure": "\(error)"])
-                    }
-                    _ = await engine.waitForChange(
-                        after: position.sequence, timeoutMilliseconds: Self.retryMilliseconds)
+                group.addTask { await watch() }
+                var work = MirrorWork(settings: settings, seed: seed)
+                for await fact in facts.stream {
+                    guard await take(fact, into: &work) else { break }
+                    for step in work.next(now: now) { group.addTask { await attempt(step) } }
                 }
+                group.cancelAll()
             }
         }
     }
 
-    private func step(in group: inout DiscardingTaskGroup) async throws(EngineFailure) {
-        let here = name
-        let (effects, stored) = try await engine.read { state, _ in
-            (state.planMirror(here: here), state.packs.filter { $0.value.phase == .stored })
-        }
-        for (build, pack) in stored where shelf.pack(PackName(app: pack.app, build: build)) == nil {
-            if working.begin(build, limit: .max) {
-                group.addTask { await attempt(build) { try await offer(build, pack) } }
-            }
-        }
-        for effect in effects where working.begin(effect.build, limit: Self.maximumAtOnce) {
-            group.addTask { await attempt(effect.build) { try await perform(effect) } }
+    /// Says when it is time for a look.
+    private func watch() async {
+        var position = LogSequence.zero
+        while !Task.isCancelled {
+            position = await engine.waitForChange(after: position, timeoutMilliseconds: Self.restMilliseconds).sequence
+            facts.continuation.yield(.look)
+            try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))
         }
     }
 
-    /// Runs one effect; a failed one rests before the build is looked at again.
-    private func attempt(_ build: BuildID, _ work: () async throws -> Void) async {
+    /// False when the engine has stopped.
+    private func take(_ fact: Fact, into work: inout MirrorWork) async -> Bool {
+        switch fact {
+        case .ended(let step, isGood: true):
+            if let withdrawn = work.succeeded(step, now: now) { shelf.remove(withdrawn) }
+        case .ended(let step, isGood: false): work.failed(step, now: now)
+        case .look:
+            let (here, seen) = (name, work.seen)
+            do throws(EngineFailure) {
+                let changes = try await engine.read { state, _ in state.mirrorChanges(after: seen, here: here) }
+                for name in work.learned(changes) { shelf.remove(name) }
+            } catch {
+                logger.warning("the mirror waits for the engine", metadata: ["failure": "\(error)"])
+                return error.code != .stopped
+            }
+        }
+        return true
+    }
+
+    private func attempt(_ step: MirrorStep) async {
         do {
-            try await work()
+            try await perform(step)
+            facts.continuation.yield(.ended(step, isGood: true))
         } catch {
             if !Task.isCancelled {
-                logger.warning("the mirror tries again", metadata: ["build": "\(build)", "failure": "\(error)"])
+                logger.warning("the mirror tries again", metadata: ["build": "\(step.build)", "failure": "\(error)"])
             }
-            try? await Task.sleep(for: .milliseconds(Self.retryMilliseconds))
+            facts.continuation.yield(.ended(step, isGood: false))
         }
-        working.end(build)
     }
 
-    private func perform(_ effect: MirrorEffect) async throws {
-        switch effect {
-        case .verifyUpload(let build, let attempt, _, let digest):
+    private func perform(_ step: MirrorStep) async throws {
+        switch step {
+        case .effect(.verifyUpload(let build, let attempt, _, let digest)):
             try await verifyUpload(build, attempt, digest)
-        case .mirror(let build, let attempt, let app, let digest, let regions):
+        case .effect(.mirror(let build, let attempt, let app, let digest, let regions)):
             try await copy(PackName(app: app, build: build), attempt, digest, from: regions)
-        case .reportStored(let build, let attempt, let digest):
+        case .effect(.reportStored(let build, let attempt, let digest)):
             try await upstream.packStored(build, attempt, manifest: digest)
-        case .reportLost(let build):
+        case .effect(.reportLost(let build)):
             try await upstream.packLost(build, detail: "missing or damaged in the store of \(name)")
+        case .offer(let pack): try await offer(pack)
         }
     }
 
-    private func manifest(_ digest: Digest) async throws -> Manifest {
-        let upstream = upstream
-        let key = try await keys.key { try await upstream.releaseKey() }
-        return try await store.manifest(digest, trusting: key) { try await upstream.manifest(digest) }
-    }
+    // MARK: Uploads
 
     private func verifyUpload(_ build: BuildID, _ attempt: AttemptNumber, _ digest: Digest) async throws {
-        let manifest = try await manifest(digest)
-        guard let path = try await store.localPath(RegionKey.pack(build, attempt)) else {
-            return try await upstream.uploadFailed(
-                build, attempt,
-                detail: "the pack is not in the store of \(name): it was reported before it was uploaded")
+        let manifest = try await manifests(digest)
+        let key = RegionKey.pack(build, attempt)
+        guard let path = try await store.localPath(key) else {
+            return try await unsound(build, attempt, "the pack is not in the store of \(name)")
         }
-        do throws(PackFailure) {
-            try await readBack(path, manifest)
-        } catch {
-            try? await store.delete(RegionKey.pack(build, attempt))
-            return try await upstream.uploadFailed(
-                build, attempt, detail: "the pack in the store of \(name) is not what its manifest says: \(error)")
+        if let damage = try await PackCheck.damage(at: path, manifest) {
+            try await store.delete(key)
+            return try await unsound(
+                build, attempt, "the pack in the store of \(name) is not what its manifest says: \(damage)")
         }
         try await stored(build, attempt, manifest)
     }
 
+    /// The pack that should be here is not. If its job has succeeded it is a copy that was lost: the log says so, and
+    /// it is fetched again. Else the job has failed.
+    private func unsound(_ build: BuildID, _ attempt: AttemptNumber, _ detail: String) async throws {
+        let isSettled = try await engine.read { state, _ in
+            state.packs[build].map { $0.attempt == attempt && $0.isSettled }
+        }
+        switch isSettled {
+        case true?: try await keeper.lost(build, attempt, detail: detail)
+        case false?: try await upstream.uploadFailed(build, attempt, detail: detail)
+        case nil: return
+        }
+    }
+
+    private func stored(_ build: BuildID, _ attempt: AttemptNumber, _ manifest: Manifest) async throws {
+        let outcome = try await engine.submit(
+            .packStored(build, attempt, manifest: manifest.digest), actor: .projector("mirror"), isDerived: true)
+        if case .refused(let refusal, _) = outcome { throw refusal }
+        await keeper.tidy([build])
+    }
+
+    // MARK: Copies
+
     private func copy(
         _ pack: PackName, _ attempt: AttemptNumber, _ digest: Digest, from regions: [RegionName]
     ) async throws {
-        let manifest = try await manifest(digest)
+        let manifest = try await manifests(digest)
         let key = RegionKey.pack(pack.build, attempt)
         if try await store.localPath(key) == nil {
             let endpoints = try await mirrors(of: regions)
-            let upload = try await store.beginUpload(
-                RegionKey.upload(pack.build, attempt), bytes: manifest.totals.packedLength)
-            try await PackCopier(logger: logger).copy(manifest, pack, into: upload, from: endpoints)
+            let upload = try await keeper.beginUpload(pack.build, attempt, bytes: manifest.totals.packedLength)
+            try await PackCopier(memory: copying, logger: logger).copy(manifest, pack, into: upload, from: endpoints)
             try await upload.finish(as: key)
         }
         guard let path = try await store.localPath(key) else {
             throw BlobFailure(.notFound, "the copy of \(pack) is gone from the store")
         }
-        do throws(PackFailure) {
-            try await readBack(path, manifest)
-        } catch {
-            try? await store.delete(key)
-            throw error
+        if let damage = try await PackCheck.damage(at: path, manifest) {
+            try await store.delete(key)
+            throw damage
         }
         try await stored(pack.build, attempt, manifest)
     }
@@ -163,79 +200,33 @@ struct Mirror: Service {
         return mirrors
     }
 
-    private static let hashing = DispatchQueue(label: "drover.region.hashing", attributes: .concurrent)
-
-    /// Hashes every piece on a thread of its own, away from the event loops.
-    private func readBack(_ path: String, _ manifest: Manifest) async throws(PackFailure) {
-        let result: Result<Void, PackFailure> = await withCheckedContinuation { continuation in
-            Self.hashing.async {
-                continuation.resume(
-                    returning: Result { () throws(PackFailure) in
-                        try PackReader(path: path, manifest: manifest).verifyPacked()
-                    })
-            }
-        }
-        try result.get()
-    }
-
-    private func stored(_ build: BuildID, _ attempt: AttemptNumber, _ manifest: Manifest) async throws {
-        let outcome = try await engine.submit(
-            .packStored(build, attempt, manifest: manifest.digest), actor: .projector("mirror"), isDerived: true)
-        if case .refused(let refusal, _) = outcome { throw refusal }
-    }
+    // MARK: Offers
 
     /// Offers a stored pack to the peers; one that is gone from the store is a fact for the log.
-    private func offer(_ build: BuildID, _ pack: RegionPack) async throws {
-        let manifest = try await manifest(pack.manifest)
-        let key = RegionKey.pack(build, pack.attempt)
+    private func offer(_ pack: OfferedPack) async throws {
+        let (build, key) = (pack.name.build, RegionKey.pack(pack.name.build, pack.attempt))
+        let manifest = try await manifests(pack.manifest)
         guard let path = try await store.localPath(key),
             try await store.information(key)?.bytes == manifest.totals.packedLength
         else {
-            _ = try await engine.submit(
-                .packLost(build, detail: "missing from the store, or of another length"), actor: .projector("mirror"),
-                isDerived: true)
-            return
+            return try await keeper.lost(
+                build, pack.attempt, detail: "missing from the store of \(name), or of another length")
         }
         let layout = try manifest.layout()
+        let (toPeers, toOthers) = (sentCounter(pack.name, to: "peer"), sentCounter(pack.name, to: "other"))
         let shared = try SharedPack(
             manifest: manifest, paths: [path],
             verified: PieceSet(pieceCount: layout.pieceCount, pieces: 0..<layout.pieceCount), clock: clock,
-            ledger: ledger, seed: build.rawValue)
-        shelf.put(shared, as: PackName(app: pack.app, build: build))
-    }
-}
-
-/// Builds that are being worked on, so that none is worked on twice at once.
-private final class WorkInProgress: Sendable {
-    private let builds = Mutex<Set<BuildID>>([])
-
-    /// False when it is being worked on, or when as many as the limit are.
-    func begin(_ build: BuildID, limit: Int) -> Bool {
-        builds.withLock { $0.count < limit && $0.insert(build).inserted }
+            ledger: MirrorLedgerSettings(), seed: build.rawValue
+        ) { bytes, peer in (peer == nil ? toOthers : toPeers).increment(by: Int64(clamping: bytes)) }
+        shelf.put(shared, as: pack.name)
     }
 
-    func end(_ build: BuildID) { _ = builds.withLock { $0.remove(build) } }
-}
-
-/// The release key's public half: learnt once from the global process, then from this region's own disk, so that a
-/// region that is cut off still starts.
-final class ReleaseKeyBox: Sendable {
-    private let path: String
-    private let known: Mutex<[UInt8]?>
-
-    init(path: String) {
-        self.path = path
-        let stored = try? String(contentsOfFile: path, encoding: .utf8)
-        known = Mutex(stored.flatMap { bytesFromHex($0.trimmingCharacters(in: .whitespacesAndNewlines)) })
-    }
-
-    var value: [UInt8]? { known.withLock { $0 } }
-
-    func key(fetch: () async throws -> [UInt8]) async throws -> [UInt8] {
-        if let value { return value }
-        let key = try await fetch()
-        try Data((hexadecimal(key) + "\n").utf8).write(to: URL(filePath: path), options: .atomic)
-        known.withLock { $0 = key }
-        return key
+    /// Packed bytes that the mirror gave away of one build. Divided by the pack's length: the copies it sent.
+    private func sentCounter(_ pack: PackName, to receiver: String) -> Counter {
+        Counter(
+            label: "drover_mirror_sent_bytes",
+            dimensions: [("app", pack.app.rawValue), ("build", pack.build.description), ("to", receiver)],
+            factory: metrics)
     }
 }

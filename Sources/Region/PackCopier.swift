@@ -11,36 +11,66 @@ import Swarm
 struct PackCopier: Sendable {
     /// Pieces asked for before the first of them has come.
     static let piecesAhead = 4
+    /// A piece that takes longer makes its source wait until the others had a turn.
+    static let pieceMilliseconds: Int64 = 60_000
+    /// Slow answers after which a source is asked no more.
+    static let maximumSlow = 3
 
+    private struct Source {
+        var connection: Connection
+        var slow = 0
+    }
+
+    /// Shared by all copies.
+    let memory: ByteBudget
+    var pieceMilliseconds = Self.pieceMilliseconds
     let logger: Logger
 
-    /// Pieces come in order; the sources take turns, and one that fails or lies is asked no more.
+    /// Pieces come in order; the sources take turns, and one that fails, lies or is slow again and again is asked no
+    /// more.
     func copy(
         _ manifest: Manifest, _ pack: PackName, into upload: ResumableUpload, from endpoints: [String]
     ) async throws {
-        let first = Int(upload.offset / manifest.pieceLength)
         var sources = endpoints.map {
-            Connection(endpoint: $0, actor: .region(RegionName(unchecked: "mirror")), settings: .withoutRetries)
+            Source(
+                connection: Connection(
+                    endpoint: $0, actor: .region(RegionName(unchecked: "mirror")), settings: .withoutRetries))
         }
-        var next = first
+        var next = Int(upload.offset / manifest.pieceLength)
         while next < manifest.pieces.count {
-            let group = next..<min(next + Self.piecesAhead, manifest.pieces.count)
-            guard let source = sources.first else {
+            guard !sources.isEmpty else {
                 throw BlobFailure(.notFound, "no region gives the pieces of \(pack) that are missing here")
             }
+            let group = next..<min(next + Self.piecesAhead, manifest.pieces.count)
+            var source = sources.removeFirst()
             do {
-                for (piece, bytes) in try await fetch(group, manifest, pack, from: source) {
-                    guard let range = manifest.pieceRange(piece) else { continue }
-                    try await upload.write(offset: range.lowerBound, bytes)
-                }
+                try await copy(group, manifest, pack, into: upload, from: source.connection)
                 next = group.upperBound
-                sources.append(sources.removeFirst())
+                sources.append(source)
             } catch let failure as BlobFailure where failure.code != .mismatch {
                 throw failure
+            } catch let failure as SlowSource {
+                source.slow += 1
+                logger.info("a source is slow", metadata: ["source": "\(failure.endpoint)"])
+                if source.slow < Self.maximumSlow { sources.append(source) }
             } catch {
+                try Task.checkCancellation()
                 logger.warning(
-                    "a source is dropped", metadata: ["source": "\(source.endpoint)", "failure": "\(error)"])
-                sources.removeFirst()
+                    "a source is dropped",
+                    metadata: ["source": "\(source.connection.endpoint)", "failure": "\(error)"])
+            }
+        }
+    }
+
+    private func copy(
+        _ pieces: Range<Int>, _ manifest: Manifest, _ pack: PackName, into upload: ResumableUpload,
+        from source: Connection
+    ) async throws {
+        let bytes = UInt64(pieces.count) * manifest.pieceLength
+        try await memory.with(bytes) {
+            for (piece, bytes) in try await fetch(pieces, manifest, pack, from: source) {
+                guard let range = manifest.pieceRange(piece) else { continue }
+                try await upload.write(offset: range.lowerBound, bytes)
             }
         }
     }
@@ -49,12 +79,20 @@ struct PackCopier: Sendable {
     private func fetch(
         _ pieces: Range<Int>, _ manifest: Manifest, _ pack: PackName, from source: Connection
     ) async throws -> [(Int, [UInt8])] {
-        try await withThrowingTaskGroup(of: (Int, [UInt8]).self) { group in
+        try await withThrowingTaskGroup(of: (Int, [UInt8])?.self) { group in
             for piece in pieces {
                 group.addTask { (piece, try await fetch(piece, manifest, pack, from: source)) }
             }
+            group.addTask {
+                try await Task.sleep(for: .milliseconds(pieceMilliseconds))
+                return nil
+            }
             var fetched: [(Int, [UInt8])] = []
-            for try await piece in group { fetched.append(piece) }
+            while fetched.count < pieces.count, let piece = try await group.next() {
+                guard let piece else { throw SlowSource(endpoint: source.endpoint) }
+                fetched.append(piece)
+            }
+            group.cancelAll()
             return fetched.sorted { $0.0 < $1.0 }
         }
     }
@@ -71,4 +109,8 @@ struct PackCopier: Sendable {
         }
         return bytes
     }
+}
+
+private struct SlowSource: Error {
+    var endpoint: String
 }

@@ -23,15 +23,23 @@ package struct RegionConfiguration: Sendable {
     package var port: Int
     /// Where others reach the routes, as in `http://10.0.0.1:7071`; nil for the bound address.
     package var advertise: String?
-    /// Seed of the swarm's random choices.
+    /// Where the mirror listens, where packs are fetched; nil for the host of the routes.
+    package var mirrorHost: String?
+    /// 0: any free one.
+    package var mirrorPort: Int
+    /// Where others reach the mirror, as in `http://10.0.0.1:7171`; nil for the advertised host and the bound port.
+    package var mirrorAdvertise: String?
+    /// Seed of the swarm's random choices, and of rests.
     package var swarmSeed: UInt64
     package var serving: ServingSettings
 
     package init(
         name: RegionName, directory: String, host: String = "127.0.0.1", port: Int = 0, advertise: String? = nil,
-        swarmSeed: UInt64, serving: ServingSettings = ServingSettings()
+        mirrorHost: String? = nil, mirrorPort: Int = 0, mirrorAdvertise: String? = nil, swarmSeed: UInt64,
+        serving: ServingSettings = ServingSettings()
     ) {
         (self.name, self.directory, self.host, self.port) = (name, directory, host, port)
+        (self.mirrorHost, self.mirrorPort, self.mirrorAdvertise) = (mirrorHost, mirrorPort, mirrorAdvertise)
         (self.advertise, self.swarmSeed, self.serving) = (advertise, swarmSeed, serving)
     }
 }
@@ -44,93 +52,115 @@ package struct RegionService: Service {
     private let clock: any ClockSource
     private let metrics: MetricsRegistry
     private let logger: Logger
-    private let bound: @Sendable (String) -> Void
+    private let ready: @Sendable (String) -> Void
 
-    /// - Parameter bound: told once where the routes answer, as in `http://127.0.0.1:7071`.
+    /// - Parameter ready: told once where the routes answer, as in `http://127.0.0.1:7071`, when the region has joined,
+    ///   or can serve without.
     package init(
         configuration: RegionConfiguration, engine: EngineService<Regional>, upstream: any RegionUpstream,
-        clock: any ClockSource, metrics: MetricsRegistry, logger: Logger, bound: @escaping @Sendable (String) -> Void
+        clock: any ClockSource, metrics: MetricsRegistry, logger: Logger, ready: @escaping @Sendable (String) -> Void
     ) {
         (self.configuration, self.engine, self.upstream) = (configuration, engine, upstream)
-        (self.clock, self.metrics, self.logger, self.bound) = (clock, metrics, logger, bound)
+        (self.clock, self.metrics, self.logger, self.ready) = (clock, metrics, logger, ready)
     }
 
     package func run() async throws {
         let store = try await DirectoryBlobStore.open(configuration.directory + "/store")
         let shelf = PackShelf()
-        var serverSettings = PieceServerSettings(host: configuration.host, port: 0, uploadSlots: Self.mirrorSlots)
-        serverSettings.waitingUploads = Self.mirrorSlots * 4
-        let server = try await PieceServer.bind(serverSettings, catalog: shelf, logger: logger)
-        let mirrorEndpoint = Self.endpoint(host: advertisedHost ?? configuration.host, port: server.address.port)
+        let server = try await PieceServer.bind(mirrorSettings, catalog: shelf, logger: logger)
         let keys = ReleaseKeyBox(path: configuration.directory + "/release-key.pub")
+        let keeper = StoreKeeper(engine: engine, upstream: upstream, store: store, shelf: shelf, logger: logger)
+        let manifests = Manifests(store: store, keys: keys, upstream: upstream)
         let presence = Presence<PeerName>(clock: clock)
-        let api = api(store: store, presence: presence, keys: keys, mirrorEndpoint: mirrorEndpoint)
+        let ready = Announcement(ready)
         let (started, startedSource) = AsyncStream.makeStream(of: String.self)
-        let application = Application(
-            router: api.router(),
+        let application = application(
+            api(
+                keeper, manifests, presence: presence, ready: ready,
+                mirrorEndpoint: mirrorEndpoint(port: server.address.port))
+        ) { address in
+            startedSource.yield(address)
+            startedSource.finish()
+        }
+        let mirror = Mirror(
+            name: configuration.name, engine: engine, upstream: upstream, keeper: keeper, manifests: manifests,
+            shelf: shelf, clock: clock, seed: configuration.swarmSeed, metrics: metrics, logger: logger)
+        // It follows its parent's shutdown by itself; the last of these ends first.
+        try await ServiceGroup(
             configuration: .init(
-                address: .hostname(configuration.host, port: configuration.port), serverName: "drover-region"),
-            onServerRunning: { channel in
-                let port = channel.localAddress?.port ?? configuration.port
-                startedSource.yield(Self.endpoint(host: configuration.host, port: port))
-                startedSource.finish()
-            }, logger: logger)
-        let group = ServiceGroup(
-            configuration: .init(
-                services: services(
-                    application: application, server: server, store: store, shelf: shelf, keys: keys,
-                    presence: presence, started: started),
-                logger: logger))
-        try await cancelWhenGracefulShutdown { try await group.run() }
+                services: [
+                    application, MirrorServer(server: server), silence(presence), mirror,
+                    StoreCheck(engine: engine, keeper: keeper, manifests: manifests, logger: logger),
+                    following(started, keeper: keeper, keys: keys, ready: ready),
+                ], logger: logger)
+        ).run()
     }
 
     /// Packs that the mirror sends at once.
     private static let mirrorSlots = 64
 
-    private func services(
-        application: some ApplicationProtocol, server: PieceServer, store: DirectoryBlobStore, shelf: PackShelf,
-        keys: ReleaseKeyBox,
-        presence: Presence<PeerName>, started: AsyncStream<String>
-    ) -> [any Service] {
-        let silence = SilenceProjector(
+    private var mirrorSettings: PieceServerSettings {
+        var settings = PieceServerSettings(
+            host: configuration.mirrorHost ?? configuration.host, port: configuration.mirrorPort,
+            uploadSlots: Self.mirrorSlots)
+        settings.waitingUploads = Self.mirrorSlots * 4
+        return settings
+    }
+
+    private func application(
+        _ api: RegionAPI, onStart: @escaping @Sendable (String) -> Void
+    ) -> some ApplicationProtocol {
+        Application(
+            router: api.router(),
+            configuration: .init(
+                address: .hostname(configuration.host, port: configuration.port), serverName: "drover-region"),
+            onServerRunning: { channel in
+                let port = channel.localAddress?.port ?? configuration.port
+                onStart(Self.endpoint(host: configuration.host, port: port))
+            }, logger: logger)
+    }
+
+    private func silence(_ presence: Presence<PeerName>) -> some Service {
+        SilenceProjector(
             name: "peer-silence", engine: engine, presence: presence, logger: logger,
             expected: { state in (state.livePeers, state.log.settings.peerSilentSeconds) },
             command: { RegionCommand.peerSilent($0) })
-        let mirror = Mirror(
-            name: configuration.name, engine: engine, upstream: upstream, store: store, shelf: shelf, clock: clock,
-            keys: keys, logger: logger)
-        let following = StartedServices(started: started) { address in
-            let endpoint = configuration.advertise ?? address
-            bound(endpoint)
-            return [
-                FeedFollower(endpoint: endpoint, engine: engine, upstream: upstream, keys: keys, logger: logger),
+    }
+
+    /// What needs the address of the routes.
+    private func following(
+        _ started: AsyncStream<String>, keeper: StoreKeeper, keys: ReleaseKeyBox, ready: Announcement
+    ) -> some Service {
+        StartedServices(started: started) { address in
+            [
+                FeedFollower(
+                    endpoint: configuration.advertise ?? address, engine: engine, upstream: upstream, keys: keys,
+                    keeper: keeper, ready: ready, seed: configuration.swarmSeed, logger: logger),
                 LevelReporter(engine: engine, upstream: upstream, logger: logger),
             ]
         }
-        return [application, MirrorServer(server: server), silence, mirror, following]
     }
 
     private func api(
-        store: DirectoryBlobStore, presence: Presence<PeerName>, keys: ReleaseKeyBox, mirrorEndpoint: String
+        _ keeper: StoreKeeper, _ manifests: Manifests, presence: Presence<PeerName>, ready: Announcement,
+        mirrorEndpoint: String
     ) -> RegionAPI {
-        let (engine, upstream) = (engine, upstream)
+        let (engine, keys) = (engine, manifests.keys)
         return RegionAPI(
-            name: configuration.name, engine: engine, store: store, presence: presence,
+            name: configuration.name, engine: engine, keeper: keeper, presence: presence,
             swarms: SwarmDirectory(seed: configuration.swarmSeed, clock: clock), settings: configuration.serving,
             metrics: metrics, logger: logger, releaseKey: { keys.value }, mirrorEndpoint: { mirrorEndpoint },
-            manifestBytes: { digest in
-                let key = try await keys.key { try await upstream.releaseKey() }
-                return try await store.manifest(digest, trusting: key) { try await upstream.manifest(digest) }.bytes
-            },
+            manifestBytes: { try await manifests($0).bytes },
             notReady: {
                 if let failure = engine.notReady { return failure.message }
-                guard keys.value != nil else { return "the global process was not reached yet" }
-                return nil
+                return ready.isDone ? nil : "this region has not joined yet: the global process was not reached"
             })
     }
 
-    private var advertisedHost: String? {
-        configuration.advertise.flatMap { URL(string: $0)?.host() }
+    private func mirrorEndpoint(port: Int) -> String {
+        let advertised = configuration.advertise.flatMap { URL(string: $0)?.host() }
+        let host = advertised ?? configuration.mirrorHost ?? configuration.host
+        return configuration.mirrorAdvertise ?? Self.endpoint(host: host, port: port)
     }
 
     private static func endpoint(host: String, port: Int) -> String {

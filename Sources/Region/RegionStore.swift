@@ -15,6 +15,38 @@ enum RegionKey {
     static func output(_ job: JobID, _ attempt: AttemptNumber, _ object: UInt64) -> BlobKey {
         .named("logs/\(job)/\(attempt)/\(object)")
     }
+
+    /// The attempt that a pack, an object of output or an upload is of; nil for what is none of these.
+    static func attempt(of name: String) -> StoredAttempt? {
+        let isUpload = name.hasPrefix("pack-")
+        let parts = name.split(separator: isUpload ? "-" : "/", omittingEmptySubsequences: false)
+        guard parts.count >= 3, ["pack", "packs", "logs"].contains(parts[0]), let job = JobID(String(parts[1])),
+            let attempt = AttemptNumber(String(parts[2]))
+        else { return nil }
+        return StoredAttempt(job: job, attempt: attempt)
+    }
+}
+
+struct StoredAttempt: Hashable, Comparable, Sendable {
+    var job: JobID
+    var attempt: AttemptNumber
+
+    static func < (left: StoredAttempt, right: StoredAttempt) -> Bool {
+        (left.job, left.attempt) < (right.job, right.attempt)
+    }
+}
+
+/// Signed manifests: from this store, else from the global process, then kept.
+struct Manifests: Sendable {
+    let store: DirectoryBlobStore
+    let keys: ReleaseKeyBox
+    let upstream: any RegionUpstream
+
+    func callAsFunction(_ digest: Digest) async throws -> Manifest {
+        let upstream = upstream
+        let key = try await keys.key { try await upstream.releaseKey() }
+        return try await store.manifest(digest, trusting: key) { try await upstream.manifest(digest) }
+    }
 }
 
 extension DirectoryBlobStore {

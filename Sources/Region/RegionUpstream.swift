@@ -14,6 +14,8 @@ package protocol RegionUpstream: Sendable {
     func packLost(_ build: BuildID, detail: String) async throws(ClientFailure)
     /// The pack that a worker uploaded here is not what its manifest says: its attempt has failed.
     func uploadFailed(_ job: JobID, _ attempt: AttemptNumber, detail: String) async throws(ClientFailure)
+    /// Whether nothing more can come of an attempt: its job has failed, or another attempt's pack is the build.
+    func isOver(_ job: JobID, _ attempt: AttemptNumber) async throws(ClientFailure) -> Bool
     func manifest(_ digest: Digest) async throws(ClientFailure) -> [UInt8]
     func releaseKey() async throws(ClientFailure) -> [UInt8]
 }
@@ -52,6 +54,19 @@ package struct HTTPUpstream: RegionUpstream {
 
     package func uploadFailed(_ job: JobID, _ attempt: AttemptNumber, detail: String) async throws(ClientFailure) {
         _ = try await client.reportFailed(job, attempt, .artifact, detail: detail)
+    }
+
+    package func isOver(_ job: JobID, _ attempt: AttemptNumber) async throws(ClientFailure) -> Bool {
+        do throws(ClientFailure) {
+            let job = try await client.job(job)
+            let latest = job.attempt ?? attempt
+            return job.status == .failed || attempt < latest || (job.status == .succeeded && attempt != latest)
+        } catch {
+            guard error.code == RefusalCode.unknownJob.rawValue || error.code == TransportCode.notFound.rawValue else {
+                throw error
+            }
+            return true
+        }
     }
 
     package func manifest(_ digest: Digest) async throws(ClientFailure) -> [UInt8] {

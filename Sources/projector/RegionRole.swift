@@ -21,10 +21,23 @@ struct RegionCommandLine: AsyncParsableCommand {
     @Option(help: "This region's name.")
     var name: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Where peers and other regions fetch packs; any free port of the --listen host otherwise.",
+            valueName: "host:port"))
+    var mirrorListen: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The host and port that others fetch packs at, where it is not the advertised host and that port.",
+            valueName: "host:port"))
+    var mirrorAdvertise: String?
+
     func run() async throws {
         let settings = try await RoleSettings()
         let name: RegionName = try settings.name(name, "name", default: "one")
         let place = try RolePlace(options, settings, data: ".drover/regions/\(name)", listen: "127.0.0.1:7071")
+        let mirror = try mirrorPlace(settings)
         let control = try controlURL(
             settings.text(control, "control"), flag: "control", what: "the global process")
         let logger = try makeLogger("drover.region.\(name)", options, settings)
@@ -37,12 +50,27 @@ struct RegionCommandLine: AsyncParsableCommand {
         let service = RegionService(
             configuration: RegionConfiguration(
                 name: name, directory: place.data, host: place.listen.host, port: place.listen.port,
-                advertise: place.advertise.map { "http://\($0)" }, swarmSeed: UInt64.random(in: .min ... .max),
+                advertise: place.advertise.map { "http://\($0)" }, mirrorHost: mirror?.host,
+                mirrorPort: mirror?.port ?? 0,
+                mirrorAdvertise: try settings.text(mirrorAdvertise, "mirror-advertise").map {
+                    "http://\(try HostPort($0, flag: "mirror-advertise"))"
+                }, swarmSeed: UInt64.random(in: .min ... .max),
                 serving: ServingSettings(allowedHosts: place.allowedHosts)),
             engine: engine, upstream: HTTPUpstream(name: name, control: control), clock: clock,
             metrics: MetricsRegistry(), logger: logger
         ) { announceReady($0, file: place.readyFile) }
         try await runServices([EngineRunning(engine: engine), service], logger: logger)
+    }
+
+    private func mirrorPlace(_ settings: RoleSettings) throws -> HostPort? {
+        guard let text = settings.text(mirrorListen, "mirror-listen") else { return nil }
+        let place = try HostPort(text, flag: "mirror-listen")
+        guard try place.isLoopback || settings.flag(options.insecure, "insecure") else {
+            throw UsageProblem(
+                "--mirror-listen \(place) is reachable from other machines and TLS is not configured: "
+                    + "listen on 127.0.0.1, or say --insecure if the network is yours alone")
+        }
+        return place
     }
 }
 

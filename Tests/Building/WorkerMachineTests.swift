@@ -8,6 +8,7 @@ struct WorkerMachineTests {
     private let key = firstKey
     private let claimedJob = job("/r", CommitID(rawValue: String(repeating: "a", count: 40))!)
     private let failure = BuildFailure(.exit, exitCode: 2, detail: "it failed")
+    private let trouble = UploadTrouble(.unreachable, detail: "no answer", hasMoved: false)
 
     /// A machine that has just claimed at 1000 ms.
     private func building() -> WorkerMachine {
@@ -112,12 +113,57 @@ struct WorkerMachineTests {
         #expect(machine.reported(key, .refused, now: 5000) == [.deleteWorkspace(key), .claim])
     }
 
-    @Test func uploadsAreRepeatedAndDroppedWhenRefused() {
+    @Test func uploadsAreRepeatedAndReportedWhenRejected() {
         var machine = uploading()
-        #expect(machine.uploadFailed(key, now: 4000) == [.setTimer(atMilliseconds: 4500)])
+        #expect(machine.uploadFailed(key, trouble, now: 4000) == [.setTimer(atMilliseconds: 4500)])
         #expect(machine.uploaded(key, now: 4100) == [])
         #expect(machine.tick(now: 4500) == [.upload(key), .setTimer(atMilliseconds: 16_000)])
-        #expect(machine.uploadRefused(key, now: 5000) == [.deleteWorkspace(key), .claim])
+        let tooLarge = BuildFailure(.artifact, detail: "above the store's limit")
+        #expect(
+            machine.uploadRejected(key, detail: "above the store's limit", now: 5000) == [.reportFailed(key, tooLarge)])
+        #expect(machine.reported(key, .accepted, now: 5100) == [.deleteWorkspace(key), .claim])
+    }
+
+    /// Fails an upload again and again; when it was given up, and with what.
+    private func giveUp(_ kind: UploadTrouble.Kind, movesAt moves: Set<Int> = []) -> (at: Int64, [WorkerEffect])? {
+        var (machine, now) = (uploading(), Int64(4000))
+        for step in 0..<10_000 {
+            let trouble = UploadTrouble(kind, detail: "\(kind)", hasMoved: moves.contains(step))
+            let effects = machine.uploadFailed(key, trouble, now: now)
+            if effects.contains(where: { if case .reportFailed = $0 { true } else { false } }) { return (now, effects) }
+            repeat { now += 500 } while !machine.tick(now: now).contains(.upload(key))
+        }
+        return nil
+    }
+
+    @Test func aFullStoreAndASilentRegionAreGivenUpInTheEnd() throws {
+        for (kind, limit) in [(.storeFull, 300_000), (.unreachable, 900_000)] as [(UploadTrouble.Kind, Int64)] {
+            let (at, effects) = try #require(giveUp(kind))
+            #expect(effects == [.reportFailed(key, BuildFailure(.artifact, detail: "\(kind)"))])
+            #expect((limit...(limit + 31_000)).contains(at - 4000))
+        }
+        // What moves is not stuck.
+        let (early, late) = (try #require(giveUp(.storeFull)), try #require(giveUp(.storeFull, movesAt: [12])))
+        #expect(late.at > early.at + 60_000)
+    }
+
+    @Test func aReportThatIsFoundWrongFailsTheJob() {
+        var machine = reporting()
+        let wrong = BuildFailure(.artifact, detail: "too large")
+        #expect(machine.reportRejected(key, detail: "too large", now: 5000) == [.reportFailed(key, wrong)])
+        #expect(machine.reportRejected(key, detail: "again", now: 5000) == [])
+        #expect(machine.reported(key, .accepted, now: 5100) == [.deleteWorkspace(key), .claim])
+    }
+
+    @Test func aSeedMakesWaitsItsOwn() {
+        var settings = WorkerSettings()
+        let whole = (1...12).map { settings.retryDelay(failures: $0) }
+        settings.jitterSeed = 7
+        let (own, again) = ((1...12).map { settings.retryDelay(failures: $0) }, settings.retryDelay(failures: 3))
+        settings.jitterSeed = 8
+        #expect(own != (1...12).map { settings.retryDelay(failures: $0) })
+        #expect(again == own[2])
+        for (own, whole) in zip(own, whole) { #expect((whole / 2...whole).contains(own)) }
     }
 
     @Test func cancelStopsTheWorkAndIsReported() {
@@ -128,7 +174,7 @@ struct WorkerMachineTests {
             (packing(), { $0.packed($1, now: 20_000) }),
             (packing(), { $0.packFailed($1, .cancelled, now: 20_000) }),
             (uploading(), { $0.uploaded($1, now: 20_000) }),
-            (uploading(), { $0.uploadFailed($1, now: 20_000) }),
+            (uploading(), { $0.uploadFailed($1, trouble, now: 20_000) }),
         ] as [(WorkerMachine, (inout WorkerMachine, AttemptKey) -> [WorkerEffect])] {
             var machine = machine
             #expect(machine.tick(now: 16_000).count == 1)
@@ -163,7 +209,7 @@ struct WorkerMachineTests {
     @Test func whileAnUploadWaitsNothingMustBeStopped() {
         var machine = uploading()
         _ = machine.tick(now: 16_000)
-        _ = machine.uploadFailed(key, now: 16_000)
+        _ = machine.uploadFailed(key, trouble, now: 16_000)
         var cancelled = machine
         #expect(
             cancelled.heartbeatAnswered(key, counter: 1, .cancel, now: 16_100).first == .reportFailed(key, .cancelled))
@@ -226,6 +272,6 @@ extension WorkerMachine {
 
     fileprivate func uploadFailedCopy(_ key: AttemptKey) -> [WorkerEffect] {
         var copy = self
-        return copy.uploadFailed(key, now: 20_000)
+        return copy.uploadFailed(key, UploadTrouble(.unreachable, detail: "", hasMoved: false), now: 20_000)
     }
 }

@@ -3,6 +3,8 @@ import Testing
 
 @testable import Building
 
+private let trouble = UploadTrouble(.unreachable, detail: "", hasMoved: false)
+
 /// A small world around the machine: it knows which calls are under way, answers them in every possible way, and
 /// refuses effects that break the machine's rules.
 private struct World: Hashable {
@@ -123,6 +125,16 @@ private struct World: Hashable {
         }
         if let attempt {
             if let work { moves += workMoves(work, attempt) }
+            if report == .uploaded {
+                moves.append(
+                    (
+                        "report rejected",
+                        { world in
+                            world.report = nil
+                            world.perform(world.machine.reportRejected(attempt, detail: "no", now: world.now))
+                        }
+                    ))
+            }
             if report != nil {
                 for verdict in ReportVerdict.allCases {
                     moves.append(
@@ -209,8 +221,9 @@ private struct World: Hashable {
             ]
         case .upload:
             return [
-                move("uploaded") { $0.uploaded(key, now: $1) }, move("upload failed") { $0.uploadFailed(key, now: $1) },
-                move("upload refused") { $0.uploadRefused(key, now: $1) },
+                move("uploaded") { $0.uploaded(key, now: $1) },
+                move("upload failed") { $0.uploadFailed(key, trouble, now: $1) },
+                move("upload rejected") { $0.uploadRejected(key, detail: "no", now: $1) },
             ]
         }
     }
@@ -312,7 +325,9 @@ struct WorkerMachineWorldTests {
             let effects = [
                 machine.buildEnded(other, nil, now: world.now), machine.packed(other, now: world.now),
                 machine.packFailed(other, .cancelled, now: world.now), machine.uploaded(other, now: world.now),
-                machine.uploadFailed(other, now: world.now), machine.uploadRefused(other, now: world.now),
+                machine.uploadFailed(other, trouble, now: world.now),
+                machine.uploadRejected(other, detail: "", now: world.now),
+                machine.reportRejected(other, detail: "", now: world.now),
                 machine.reported(other, .accepted, now: world.now), machine.reportFailed(other, now: world.now),
                 machine.jobEnded(other), machine.stageChanged(other, to: .build),
                 machine.heartbeatAnswered(other, counter: 1, .stale, now: world.now),
@@ -322,7 +337,7 @@ struct WorkerMachineWorldTests {
             ]
             #expect(effects.allSatisfy { $0.isEmpty })
             #expect(machine.state == world.machine.state)
-            #expect(machine.ignoredFacts == world.machine.ignoredFacts + 14)
+            #expect(machine.ignoredFacts == world.machine.ignoredFacts + 15)
         }
     }
 }

@@ -101,6 +101,58 @@ struct RegionFeedTests {
         #expect(world.state.packs[job(2)]?.manifest == manifest(3), "the same job number, another job")
     }
 
+    @Test("it never goes back to a position of another log: a wrong --control must not make it forget its packs")
+    func refollowOtherLog() {
+        var world = RegionWorld()
+        world.take(.packUploaded(job(1), app(), .first, pack(1, in: "a")))
+        let before = world.state
+        let other = LogIdentity(high: 9, low: 9)
+        #expect(world.decide(.refollow(.start(of: other))).code == .forked)
+        #expect(world.decide(.refollow(position(0, log: other))).code == .forked)
+        #expect(world.state == before)
+        #expect(world.decide(.refollow(.start(of: log))).events?.count == 1)
+    }
+
+    @Test("a part of too many facts is refused")
+    func tooManyFacts() {
+        let world = RegionWorld()
+        func facts(_ count: Int) -> [TakenFact] {
+            (1...count).map { TakenFact(.jobFailed(job(1)), at: LogSequence(rawValue: UInt64($0))) }
+        }
+        let most = RegionState.maximumTakenFacts
+        #expect(world.decide(.take(from: .zero, facts(most + 1), position(UInt64(most) + 1))).code == .limitReached)
+        #expect(world.decide(.take(from: .zero, facts(most), position(UInt64(most)))).events?.count == most + 1)
+    }
+
+    @Test("of the positions followed few are remembered: many of the latest, and always one not twice as old")
+    func followedPositions() {
+        var world = RegionWorld()
+        for sequence in 1...20_000 as ClosedRange<UInt64> { world.append([.followed(position(sequence * 7))]) }
+        let sequences = world.state.followed.positions.map { $0.position.sequence.rawValue }
+        #expect(sequences.count == FollowedPositions.maximumCount)
+        #expect(sequences == sequences.sorted() && sequences.last == 140_000)
+        for age in stride(from: UInt64(70), through: 70_000, by: 490) {
+            let wanted = 140_000 - age
+            let found = sequences.last { $0 <= wanted }
+            #expect((found.map { 140_000 - $0 } ?? .max) <= 2 * age, "\(age) ago is found as \(found ?? 0)")
+        }
+    }
+
+    @Test("after going back the later positions and jobs are not known any more")
+    func goneBack() {
+        var world = RegionWorld()
+        for number in 1...9 as ClosedRange<UInt64> {
+            world.take(.packUploaded(job(number), app(), .first, pack(number, in: "a")))
+        }
+        #expect(world.state.newestJob == job(9))
+        world.send(.refollow(position(4)))
+        #expect(world.state.followed.positions.map(\.position) == (1...4).map { position($0) })
+        #expect(world.state.newestJob == job(4))
+        world.send(.refollow(.start(of: log)))
+        #expect(world.state.newestJob == job(0))
+        #expect(world.state.packs.isEmpty)
+    }
+
     @Test("what only the other branch confirmed is reported again")
     func refollowReportsAgain() {
         var world = RegionWorld()
@@ -150,8 +202,13 @@ struct RegionPackTests {
             [.mirror(job(1), .first, app: app(), manifest: manifest(1), from: names.map(region))]
         }
         world.take(.packStored(job(1), app(), .first, pack(1, in: "b"), region: region("b")))
+        #expect(world.state.planMirror(here: here).isEmpty, "where region b is, is not known")
+        for name in ["b", "c", "d"] { world.take(.region(region(name), endpoint: "http://\(name)", .live)) }
         world.take(.packStored(job(1), app(), .first, pack(1, in: "b"), region: region("c")))
-        #expect(world.state.planMirror(here: here) == copy(from: "b", "c"))
+        world.take(.packStored(job(1), app(), .first, pack(1, in: "b"), region: region("d")))
+        #expect(world.state.planMirror(here: here) == copy(from: "b", "c", "d"))
+        world.take(.region(region("d"), endpoint: "http://d", .silent))
+        #expect(world.state.planMirror(here: here) == copy(from: "b", "c"), "d is not live")
         world.send(.packStored(job(1), .first, manifest: manifest(1)))
         world.take(.packStored(job(1), app(), .first, pack(1, in: "b"), region: here))
         #expect(world.state.planMirror(here: here).isEmpty)
@@ -172,6 +229,47 @@ struct RegionPackTests {
         #expect(world.state.packs[job(1)]?.attempt == attempt(3))
         world.take(.jobFailed(job(1)))
         #expect(world.state.packs.isEmpty)
+    }
+
+    @Test("what changed, one look after another, amounts to the whole plan")
+    func changes() {
+        forAll("mirror-changes", seed: 1, iterations: 20, generate: { random in (0..<200).map { _ in random.next() } })
+        {
+            (seeds: [UInt64]) in
+            var (state, seen, known) = (Regional.initialState, UInt64?.none, [BuildID: MirrorEffect]())
+            for (place, seed) in seeds.enumerated() {
+                var arbitrary = Arbitrary(random: SplitMix64(seed: seed))
+                state.reduce(arbitrary.regionEvent(), at: .zero)
+                if seed % 3 == 0 { continue }
+                let look = state.mirrorChanges(after: seen, here: here)
+                if look.isWhole { known = [:] }
+                for change in look.changes { known[change.build] = change.effect }
+                seen = look.count
+                let plan = state.planMirror(here: here)
+                if known.keys.sorted().compactMap({ known[$0] }) != plan {
+                    return "\(known) is not \(plan) at \(place)"
+                }
+            }
+            return nil
+        }
+    }
+
+    @Test("a journal that has forgotten says so")
+    func journal() {
+        var world = RegionWorld()
+        world.take(.packUploaded(job(1), app(), .first, pack(1, in: "a")))
+        let seen = world.state.packChanges.count
+        #expect(world.state.mirrorChanges(after: seen, here: here).changes.isEmpty)
+        for number in 2...5 as ClosedRange<UInt64> {
+            world.take(.packUploaded(job(number), app(), .first, pack(number, in: "a")))
+        }
+        let look = world.state.mirrorChanges(after: seen, here: here)
+        #expect(!look.isWhole && look.changes.map(\.build) == (2...5).map { job($0) })
+        for number in 1...5000 as ClosedRange<UInt64> {
+            world.append([.taken(.jobFailed(job(9)), at: .zero)]); _ = number
+        }
+        #expect(world.state.mirrorChanges(after: seen, here: here).isWhole)
+        #expect(world.state.mirrorChanges(after: .max, here: here).isWhole)
     }
 
     @Test("what the global log says reaches the regions it concerns")
@@ -269,6 +367,23 @@ struct RegionPeerTests {
                 == RegionLevel(
                     app: app(), revision: revision(3), selected: 6, healthy: 2, failed: 1, silent: 1,
                     detail: "p5: exit 1"))
+    }
+
+    @Test("only the apps whose level may have changed are looked at again")
+    func changedApps() {
+        var world = RegionWorld()
+        world.take(.target(target(3, build: 7)))
+        world.enrol("p1")
+        let seen = world.state.levelChanges.count
+        #expect(world.state.apps(changedAfter: seen).isEmpty)
+        _ = world.send(.peerReport(peer("p1"), app("other"), PeerApp(revision: .zero, build: nil, health: .idle)))
+        #expect(world.state.apps(changedAfter: seen).isEmpty, "an app without a target has no level")
+        _ = world.report("p1", at: 3, build: 7, .healthy)
+        #expect(world.state.apps(changedAfter: seen) == [app()])
+        #expect(world.state.apps(changedAfter: nil) == [app()])
+        let told = world.state.levelChanges.count
+        world.send(.peerSilent(peer("p1")))
+        #expect(world.state.apps(changedAfter: told) == [app()])
     }
 
     @Test("a failure at an older revision is told no more, and a long one fits")

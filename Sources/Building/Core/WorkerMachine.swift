@@ -87,14 +87,19 @@ package struct WorkerMachine: Hashable, Sendable {
         change(key) { $0.uploaded(now: now) }
     }
 
-    /// The region did not answer, or not as it should: it is tried again.
-    package mutating func uploadFailed(_ key: AttemptKey, now: Int64) -> [WorkerEffect] {
-        change(key) { $0.uploadFailed(now: now) }
+    /// The region did not take it: it is tried again, for as long as there is patience.
+    package mutating func uploadFailed(_ key: AttemptKey, _ trouble: UploadTrouble, now: Int64) -> [WorkerEffect] {
+        change(key) { $0.uploadFailed(trouble, now: now) }
     }
 
-    /// The region will not take it: the attempt is not current.
-    package mutating func uploadRefused(_ key: AttemptKey, now: Int64) -> [WorkerEffect] {
-        change(key) { $0.uploadRefused(now: now) }
+    /// The region will never take it, and says why: the attempt has failed.
+    package mutating func uploadRejected(_ key: AttemptKey, detail: String, now: Int64) -> [WorkerEffect] {
+        change(key) { $0.uploadRejected(detail: detail, now: now) }
+    }
+
+    /// The control plane finds the reported pack wrong, and says why: the attempt has failed.
+    package mutating func reportRejected(_ key: AttemptKey, detail: String, now: Int64) -> [WorkerEffect] {
+        change(key) { $0.reportRejected(detail: detail, now: now) }
     }
 
     package mutating func reported(_ key: AttemptKey, _ verdict: ReportVerdict, now: Int64) -> [WorkerEffect] {

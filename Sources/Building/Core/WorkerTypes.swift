@@ -56,6 +56,24 @@ package enum ReportVerdict: Hashable, Sendable, CaseIterable {
     case refused
 }
 
+/// Why an upload did not get through this time.
+package struct UploadTrouble: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable, CaseIterable {
+        case storeFull
+        case unreachable
+    }
+
+    package var kind: Kind
+    /// What is so and what to do, for when it does not pass.
+    package var detail: String
+    /// The region took some of the pack before.
+    package var hasMoved: Bool
+
+    package init(_ kind: Kind, detail: String, hasMoved: Bool) {
+        (self.kind, self.detail, self.hasMoved) = (kind, detail, hasMoved)
+    }
+}
+
 /// What a worker does next, as data. The shell performs it and comes back with a fact.
 package enum WorkerEffect: Hashable, Sendable {
     /// Answered by `claimed`, `noWork` or `claimFailed`.
@@ -70,10 +88,11 @@ package enum WorkerEffect: Hashable, Sendable {
     case stopWork(AttemptKey)
     /// Answered by `packed` or `packFailed`.
     case pack(AttemptKey)
-    /// Answered by `uploaded`, `uploadFailed` or `uploadRefused`.
+    /// Answered by `uploaded`, `uploadFailed` or `uploadRejected`.
     case upload(AttemptKey)
-    /// Answered by `reported` or `reportFailed`, like the next two.
+    /// Answered by `reported`, `reportFailed` or `reportRejected`.
     case reportUploaded(AttemptKey)
+    /// Answered by `reported` or `reportFailed`, like the next one.
     case reportFailed(AttemptKey, BuildFailure)
     /// Give the attempt back unfinished.
     case release(AttemptKey)
@@ -94,6 +113,12 @@ package struct WorkerSettings: Hashable, Sendable {
     /// The first wait after a call that got no answer; it doubles up to the maximum.
     package var retryMinimumMilliseconds: Int64 = 500
     package var retryMaximumMilliseconds: Int64 = 30_000
+    /// How long a region whose store is full, or that does not answer, may take nothing of a pack before the attempt
+    /// fails.
+    package var storeFullMilliseconds: Int64 = 300_000
+    package var unreachableMilliseconds: Int64 = 900_000
+    /// Makes half of every wait this worker's own, so that a fleet does not retry in step; 0: the whole wait.
+    package var jitterSeed: UInt64 = 0
 
     package init() {}
 
@@ -101,6 +126,18 @@ package struct WorkerSettings: Hashable, Sendable {
     package func retryDelay(failures: Int) -> Int64 {
         let doublings = Int64(max(0, min(failures - 1, 40)))
         let (delay, overflow) = retryMinimumMilliseconds.multipliedReportingOverflow(by: 1 << doublings)
-        return overflow ? retryMaximumMilliseconds : min(delay, retryMaximumMilliseconds)
+        let whole = overflow ? retryMaximumMilliseconds : min(delay, retryMaximumMilliseconds)
+        guard jitterSeed != 0 else { return whole }
+        var mixed = jitterSeed &+ UInt64(truncatingIfNeeded: failures) &* 0x9e37_79b9_7f4a_7c15
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed ^= mixed >> 31
+        return whole / 2 + Int64(mixed % UInt64(whole - whole / 2 + 1))
+    }
+
+    func patienceMilliseconds(_ kind: UploadTrouble.Kind) -> Int64 {
+        switch kind {
+        case .storeFull: storeFullMilliseconds
+        case .unreachable: unreachableMilliseconds
+        }
     }
 }

@@ -6,7 +6,8 @@ struct WorkingAttempt: Hashable, Sendable {
     enum Phase: Hashable, Sendable {
         case building(AttemptStage)
         case packing
-        case uploading(Call)
+        /// `stuckSince`: when the region first took nothing, with no success since.
+        case uploading(Call, stuckSince: Int64?)
         case reportingUploaded(Call)
         /// The region reads the pack back; the attempt is current until then, and so is its heartbeat.
         case confirming
@@ -74,7 +75,8 @@ struct WorkingAttempt: Hashable, Sendable {
 
     private var call: Call? {
         switch phase {
-        case .uploading(let call), .reportingUploaded(let call), .reportingFailure(_, let call), .releasing(let call):
+        case .uploading(let call, _), .reportingUploaded(let call), .reportingFailure(_, let call),
+            .releasing(let call):
             call
         case .building, .packing, .confirming, .stopping: nil
         }
@@ -102,7 +104,7 @@ struct WorkingAttempt: Hashable, Sendable {
     mutating func packed(now: Int64) -> Step {
         switch phase {
         case .packing:
-            phase = .uploading(Call())
+            phase = .uploading(Call(), stuckSince: nil)
             return .continued([.upload(key)])
         case .stopping(let next): return stopped(next)
         case .building, .uploading, .reportingUploaded, .confirming, .reportingFailure, .releasing: return .ignored
@@ -119,7 +121,7 @@ struct WorkingAttempt: Hashable, Sendable {
 
     mutating func uploaded(now: Int64) -> Step {
         switch phase {
-        case .uploading(let call) where call.retryAt == nil:
+        case .uploading(let call, _) where call.retryAt == nil:
             phase = .reportingUploaded(Call())
             return .continued([.reportUploaded(key)])
         case .stopping(let next): return stopped(next)
@@ -128,10 +130,14 @@ struct WorkingAttempt: Hashable, Sendable {
         }
     }
 
-    mutating func uploadFailed(now: Int64) -> Step {
+    mutating func uploadFailed(_ trouble: UploadTrouble, now: Int64) -> Step {
         switch phase {
-        case .uploading(let call) where call.retryAt == nil:
-            phase = .uploading(failed(call, now: now))
+        case .uploading(let call, let stuckSince) where call.retryAt == nil:
+            let since = trouble.hasMoved ? now : stuckSince ?? now
+            guard now - since < settings.patienceMilliseconds(trouble.kind) else {
+                return .continued(report(BuildFailure(.artifact, detail: trouble.detail)))
+            }
+            phase = .uploading(failed(call, now: now), stuckSince: since)
             return .continued([])
         case .stopping(let next): return stopped(next)
         case .building, .packing, .uploading, .reportingUploaded, .confirming, .reportingFailure, .releasing:
@@ -139,10 +145,11 @@ struct WorkingAttempt: Hashable, Sendable {
         }
     }
 
-    mutating func uploadRefused(now: Int64) -> Step {
+    mutating func uploadRejected(detail: String, now: Int64) -> Step {
         switch phase {
-        case .uploading(let call) where call.retryAt == nil: return .over
-        case .stopping: return .over
+        case .uploading(let call, _) where call.retryAt == nil:
+            return .continued(report(BuildFailure(.artifact, detail: detail)))
+        case .stopping(let next): return stopped(next)
         case .building, .packing, .uploading, .reportingUploaded, .confirming, .reportingFailure, .releasing:
             return .ignored
         }
@@ -159,6 +166,11 @@ struct WorkingAttempt: Hashable, Sendable {
         case (.reportingUploaded, .refused), (.reportingFailure, _), (.releasing, _): return .over
         case (.building, _), (.packing, _), (.uploading, _), (.confirming, _), (.stopping, _): return .ignored
         }
+    }
+
+    mutating func reportRejected(detail: String, now: Int64) -> Step {
+        guard case .reportingUploaded(let call) = phase, call.retryAt == nil else { return .ignored }
+        return .continued(report(BuildFailure(.artifact, detail: detail)))
     }
 
     /// `isLast`: there is no time to try again; the lease's end will tell what we could not.
@@ -214,7 +226,7 @@ struct WorkingAttempt: Hashable, Sendable {
     mutating func shutdown(now: Int64) -> Step {
         switch phase {
         case .building, .packing: return stop(.release)
-        case .uploading(let call): return call.retryAt == nil ? stop(.release) : .continued(release(now: now))
+        case .uploading(let call, _): return call.retryAt == nil ? stop(.release) : .continued(release(now: now))
         case .stopping: return .continued([])
         case .reportingUploaded(let call), .reportingFailure(_, let call), .releasing(let call):
             // One that is under way may still be answered; one that waits for its next try is given up.
@@ -231,7 +243,7 @@ struct WorkingAttempt: Hashable, Sendable {
     private mutating func cancelled() -> Step {
         switch phase {
         case .building, .packing: return stop(.report(.cancelled))
-        case .uploading(let call):
+        case .uploading(let call, _):
             return call.retryAt == nil ? stop(.report(.cancelled)) : .continued(report(.cancelled))
         // The control plane ends a cancelled job by itself at the next report, whichever it is.
         case .stopping, .reportingUploaded, .confirming, .reportingFailure, .releasing: return .continued([])
@@ -241,7 +253,7 @@ struct WorkingAttempt: Hashable, Sendable {
     private mutating func stale() -> Step {
         switch phase {
         case .building, .packing: return stop(.drop)
-        case .uploading(let call): return call.retryAt == nil ? stop(.drop) : .over
+        case .uploading(let call, _): return call.retryAt == nil ? stop(.drop) : .over
         case .stopping:
             phase = .stopping(.drop)
             return .continued([])
@@ -278,8 +290,8 @@ struct WorkingAttempt: Hashable, Sendable {
     private mutating func callAgain() -> [WorkerEffect] {
         let call = Call(failures: call?.failures ?? 0)
         switch phase {
-        case .uploading:
-            phase = .uploading(call)
+        case .uploading(_, let stuckSince):
+            phase = .uploading(call, stuckSince: stuckSince)
             return [.upload(key)]
         case .reportingUploaded:
             phase = .reportingUploaded(call)

@@ -37,6 +37,12 @@ package enum Regional: Aggregate {
 
     package static func event(_ fact: LogEvent) -> RegionEvent { .log(fact) }
 
+    package static func fact(_ event: RegionEvent) -> LogEvent? {
+        if case .log(let fact) = event { fact } else { nil }
+    }
+
+    package static var reducerFingerprint: UInt64 { 1 }
+
     package static func log(_ state: RegionState) -> LogState { state.log }
 
     package static func refusalEvent(
@@ -95,6 +101,11 @@ extension RegionState {
     fileprivate func take(
         from: LogSequence, _ facts: [TakenFact], _ next: LogPosition
     ) -> Decision<RegionEvent, Regional.Answer> {
+        guard facts.count <= Self.maximumTakenFacts else {
+            return .refused(
+                Refusal(.limitReached, "a part of the feed holds \(facts.count) facts, above \(Self.maximumTakenFacts)")
+            )
+        }
         if let position {
             guard position.log == next.log else {
                 return .refused(Refusal(.forked, "the feed is of log \(next.log), this region follows \(position.log)"))
@@ -127,8 +138,16 @@ extension RegionState {
         return true
     }
 
-    /// Only ever back: a jump forwards would skip facts.
+    /// Only ever back, for a jump forwards would skip facts; and on the log followed, for a region that is led to
+    /// another one by mistake must not forget its packs.
     fileprivate func refollow(_ common: LogPosition) -> Decision<RegionEvent, Regional.Answer> {
+        if let position, position.log != common.log {
+            return .refused(
+                Refusal(
+                    .forked,
+                    "this region follows log \(position.log), the global process keeps \(common.log): lead it to its own"
+                ))
+        }
         guard common.sequence <= position?.sequence ?? .zero else {
             return .refused(
                 Refusal(.outOfOrder, "position \(common.sequence) is ahead of what is taken: follow instead"))

@@ -18,21 +18,51 @@ package enum MirrorEffect: Hashable, Sendable {
     }
 }
 
+/// One build's pack as the mirror sees it.
+package struct MirrorChange: Hashable, Sendable {
+    package var build: BuildID
+    /// Nil when it is not known any more.
+    package var pack: RegionPack?
+    /// What should be done; nil for nothing.
+    package var effect: MirrorEffect?
+}
+
+/// What is new to the mirror.
+package struct MirrorChanges: Hashable, Sendable {
+    /// What to ask after next time.
+    package var count: UInt64
+    /// `changes` are all builds there are, whatever was known before.
+    package var isWhole: Bool
+    /// By build.
+    package var changes: [MirrorChange]
+}
+
 extension RegionState {
-    /// The mirror's work, in build order. Costs the packs that this store and the global log do not agree on.
+    /// The mirror's work, in build order.
     package func planMirror(here: RegionName) -> [MirrorEffect] {
-        packs.filter { $0.value.phase != .stored || $0.value.confirmedAt[here] == nil }.keys.sorted()
-            .compactMap { build in packs[build].flatMap { mirrorEffect(build, $0, here: here) } }
+        mirrorChanges(after: nil, here: here).changes.compactMap(\.effect)
+    }
+
+    /// What changed for the mirror since an earlier count; everything at nil. Costs what changed.
+    package func mirrorChanges(after earlier: UInt64?, here: RegionName) -> MirrorChanges {
+        let changed = earlier.flatMap { packChanges.names(after: $0) }
+        let changes = (changed ?? Set(packs.keys)).sorted().map { build in
+            let pack = packs[build]
+            return MirrorChange(build: build, pack: pack, effect: pack.flatMap { mirrorEffect(build, $0, here: here) })
+        }
+        return MirrorChanges(count: packChanges.count, isWhole: changed == nil, changes: changes)
     }
 
     private func mirrorEffect(_ build: BuildID, _ pack: RegionPack, here: RegionName) -> MirrorEffect? {
-        let others = pack.sources.filter { $0 != here }
         switch pack.phase {
-        case .stored: return .reportStored(build, pack.attempt, manifest: pack.manifest)
+        case .stored:
+            guard pack.confirmedAt[here] == nil else { return nil }
+            return .reportStored(build, pack.attempt, manifest: pack.manifest)
         case .lost where pack.confirmedAt[here] != nil: return .reportLost(build)
         case .wanted where pack.sources.contains(here):
             return .verifyUpload(build, pack.attempt, app: pack.app, manifest: pack.manifest)
         case .wanted, .lost:
+            let others = pack.sources.filter { $0 != here && neighbours[$0]?.status == .live }
             guard pack.isSettled, !others.isEmpty else { return nil }
             return .mirror(build, pack.attempt, app: pack.app, manifest: pack.manifest, from: others)
         }
@@ -40,7 +70,8 @@ extension RegionState {
 }
 
 extension GlobalFact {
-    /// What a global event means to a region; nil when it does not concern it. `state` is the global state after it.
+    /// What a global event means to a region; nil when it does not concern it. `state` is a global
+    /// state that holds it, and maybe later events: a job's attempt may be over in it, or its pack gone.
     package static func from(_ event: GlobalEvent, for region: RegionName, state: GlobalState) -> GlobalFact? {
         switch event {
         case .queue(.uploaded(let job, let attempt, let pack)):

@@ -4,20 +4,24 @@ extension RegionState {
         switch event {
         case .log(let event): log.reduce(event, at: time)
         case .taken(let fact, let sequence): take(fact, at: sequence)
-        case .followed(let position): self.position = position
+        case .followed(let position): followed(position)
         case .refollowed(let position): refollowed(position)
         case .packStored(let build, let attempt, let manifest):
             guard let pack = packs[build], pack.attempt == attempt, pack.manifest == manifest else { return note() }
             packs[build]?.phase = .stored
+            packChanges.note(build)
         case .packLost(let build, _):
             guard let pack = packs[build], pack.phase != .lost else { return note() }
             packs[build]?.phase = .lost
+            packChanges.note(build)
         case .peerEnrolled(let name, let labels, let endpoint):
             let apps = peers[name]?.apps ?? [:]
             peers[name] = PeerRecord(labels: labels, endpoint: endpoint, isSilent: false, apps: apps)
+            levelChanges.noteEverything()
         case .peerChanged(let name, let app, let report):
             guard let peer = peers[name], report.revision >= peer.apps[app]?.revision ?? .zero else { return note() }
             peers[name]?.apps[app] = report
+            levelChanges.note(app)
         case .peerSilent(let name): setSilent(name, true)
         case .peerReturned(let name): setSilent(name, false)
         }
@@ -26,11 +30,19 @@ extension RegionState {
     private mutating func setSilent(_ name: PeerName, _ isSilent: Bool) {
         guard peers[name] != nil else { return note() }
         peers[name]?.isSilent = isSilent
+        levelChanges.noteEverything()
+    }
+
+    private mutating func followed(_ position: LogPosition) {
+        self.position = position
+        followed.followed(FollowedPosition(position, newestJob: newestJob))
     }
 
     /// What only the other branch knew is forgotten, its job numbers are given again; target revisions stay a floor.
     private mutating func refollowed(_ position: LogPosition) {
-        self.position = position
+        newestJob = followed.newestJob(upTo: position.sequence)
+        followed(position)
+        packChanges.noteEverything()
         packs = packs.filter { $0.value.since <= position.sequence }.mapValues { pack in
             var pack = pack
             pack.confirmedAt = pack.confirmedAt.filter { $0.value <= position.sequence }
@@ -39,6 +51,10 @@ extension RegionState {
     }
 
     private mutating func take(_ fact: GlobalFact, at sequence: LogSequence) {
+        if let build = fact.build {
+            newestJob = max(newestJob, build)
+            packChanges.note(build)
+        }
         switch fact {
         case .packUploaded(let build, let app, let attempt, let pack):
             know(build, app, attempt, pack, source: pack.region, at: sequence)
@@ -54,8 +70,10 @@ extension RegionState {
         case .target(let target):
             if let old = targets[target.app], old.revision >= target.revision { return }
             targets[target.app] = target
+            levelChanges.note(target.app)
         case .region(let name, let endpoint, let status):
             neighbours[name] = RegionNeighbour(endpoint: endpoint, status: status)
+            packChanges.noteEverything()
         case .settings(let settings): log.settings = settings
         }
     }

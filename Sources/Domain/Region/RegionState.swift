@@ -84,6 +84,16 @@ package enum GlobalFact: Hashable, Sendable, Codable {
     case target(Target)
     case region(RegionName, endpoint: String, RegionStatus)
     case settings(Settings)
+
+    /// The build it is about.
+    package var build: BuildID? {
+        switch self {
+        case .packUploaded(let build, _, _, _), .packStored(let build, _, _, _, _), .packLost(let build, _),
+            .jobFailed(let build):
+            build
+        case .target, .region, .settings: nil
+        }
+    }
 }
 
 package enum RegionEvent: Hashable, Sendable {
@@ -113,13 +123,29 @@ package struct RegionState: Hashable, Sendable, Codable {
     package internal(set) var neighbours: [RegionName: RegionNeighbour] = [:]
     package internal(set) var peers: [PeerName: PeerRecord] = [:]
     package internal(set) var impossible: UInt64 = 0
+    /// The newest job that any global fact named.
+    package internal(set) var newestJob = JobID(rawValue: 0)
+    /// Positions followed, some of them; the last one is `position`.
+    package internal(set) var followed = FollowedPositions()
+    /// Builds whose pack changed, for the mirror's plan; all of them when a region did.
+    package internal(set) var packChanges = ChangeJournal<BuildID>()
+    /// Apps whose level may have changed.
+    package internal(set) var levelChanges = ChangeJournal<AppName>()
 
     package static let maximumPeers = 200_000
+    /// Facts of one `take`: more is one commit that everybody waits for.
+    package static let maximumTakenFacts = 25_000
 
     package init() {}
 
     /// Live peers, ascending.
     package var livePeers: [PeerName] { peers.filter { !$0.value.isSilent }.keys.sorted() }
+
+    /// The apps whose level may have changed since an earlier count of `levelChanges`; all of them at nil.
+    package func apps(changedAfter earlier: UInt64?) -> [AppName] {
+        let changed = earlier.flatMap { levelChanges.names(after: $0) }
+        return (changed?.filter { targets[$0] != nil } ?? Set(targets.keys)).sorted()
+    }
 
     /// The numbers of one app's target here; nil while it has none.
     package func level(of app: AppName) -> RegionLevel? {

@@ -16,7 +16,7 @@ import Wire
 struct RegionAPI: Sendable {
     let name: RegionName
     let engine: EngineService<Regional>
-    let store: DirectoryBlobStore
+    let keeper: StoreKeeper
     let presence: Presence<PeerName>
     let swarms: SwarmDirectory
     let settings: ServingSettings
@@ -29,6 +29,8 @@ struct RegionAPI: Sendable {
     let manifestBytes: @Sendable (Digest) async throws -> [UInt8]
     /// Nil when ready; else one sentence that says what is missing.
     let notReady: @Sendable () async -> String?
+
+    var store: DirectoryBlobStore { keeper.store }
 
     /// One part of an upload: bounded memory however large the pack.
     static let maximumPartBytes = 16 << 20

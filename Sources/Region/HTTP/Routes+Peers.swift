@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import Hummingbird
 import Projectors
+import ServiceLifecycle
 import Serving
 import Swarm
 import Wire
@@ -60,12 +61,14 @@ extension RegionAPI {
                 Self.assignments(of: peer, state, at: position, now: now)
             }
             let left = ContinuousClock.now.duration(to: deadline)
-            if after == nil || answer.revision > after ?? .zero || left <= .zero {
+            if after == nil || answer.revision > after ?? .zero || left <= .zero || Task.isShuttingDownGracefully {
                 return try .json(answer, at: answer.sequence)
             }
             // Wakes often enough that a waiting peer is heard well within its silence.
             let pause = min(Int64(left / .milliseconds(1)), Self.heardMilliseconds)
-            _ = await engine.waitForChange(after: answer.sequence, timeoutMilliseconds: max(1, pause))
+            await cancelWhenGracefulShutdown {
+                _ = await engine.waitForChange(after: answer.sequence, timeoutMilliseconds: max(1, pause))
+            }
         }
     }
 

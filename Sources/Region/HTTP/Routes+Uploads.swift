@@ -4,6 +4,7 @@ import Engine
 import Foundation
 import Hummingbird
 import Ports
+import ServiceLifecycle
 import Serving
 import Wire
 
@@ -20,8 +21,8 @@ extension RegionAPI {
     @Sendable private func uploadOffset(_ request: Request, _ context: ServingContext) async throws -> Response {
         let (job, attempt) = try place(context)
         do {
-            if let whole = try await store.information(RegionKey.pack(job, attempt)) {
-                return try .json(UploadAnswer(offset: whole.bytes), at: engine.head.sequence)
+            if let whole = try await whole(job, attempt) {
+                return try .json(UploadAnswer(offset: whole), at: engine.head.sequence)
             }
             let name = RegionKey.upload(job, attempt)
             guard let upload = store.openUploads().first(where: { $0.name == name }) else {
@@ -42,26 +43,47 @@ extension RegionAPI {
         }
         let bytes = try await request.bytes(maximum: Self.maximumPartBytes)
         do {
-            let key = RegionKey.pack(job, attempt)
-            if let whole = try await store.information(key) {
-                return try .json(UploadAnswer(offset: whole.bytes), at: engine.head.sequence)
+            if let whole = try await whole(job, attempt, total: total) {
+                return try .json(UploadAnswer(offset: whole), at: engine.head.sequence)
             }
-            let upload = try await store.beginUpload(RegionKey.upload(job, attempt), bytes: total)
+            let upload = try await keeper.beginUpload(job, attempt, bytes: total)
             let next = try await upload.write(offset: offset, [UInt8](bytes))
-            if next == total { try await upload.finish(as: key) }
+            if next == total { try await upload.finish(as: RegionKey.pack(job, attempt)) }
             return try .json(UploadAnswer(offset: next), at: engine.head.sequence)
         } catch let failure as BlobFailure {
             throw Problem(failure)
         }
     }
 
+    /// The length of the attempt's whole pack; nil where there is none. One that is not the pack this region knows was
+    /// left by another branch of the global log, whose numbers are given again: it is dropped.
+    private func whole(
+        _ job: JobID, _ attempt: AttemptNumber, total: UInt64? = nil
+    ) async throws -> UInt64? {
+        let key = RegionKey.pack(job, attempt)
+        guard let bytes = try await store.information(key)?.bytes else { return nil }
+        let known = try await look { state, _, _ in
+            state.packs[job].flatMap { $0.attempt == attempt ? $0.packedBytes : nil }
+        }
+        if bytes == known ?? total ?? bytes { return bytes }
+        try await store.delete(key)
+        return nil
+    }
+
+    /// An object that is there with other bytes, and what follows it, is of an attempt that was begun again.
     @Sendable private func putOutput(_ request: Request, _ context: ServingContext) async throws -> Response {
         let (job, attempt) = try place(context)
         let object = try context.id("object", as: LogSequence.self).rawValue
         let bytes = [UInt8](try await request.bytes(maximum: Self.maximumOutputBytes))
         do throws(BlobFailure) {
-            try await store.put(
-                RegionKey.output(job, attempt, object), bytes: UInt64(bytes.count), from: OneChunk(bytes))
+            let key = RegionKey.output(job, attempt, object)
+            do throws(BlobFailure) {
+                try await store.put(key, bytes: UInt64(bytes.count), from: OneChunk(bytes))
+            } catch {
+                guard error.code == .exists else { throw error }
+                try await keeper.dropOutput(job, attempt, from: object)
+                try await store.put(key, bytes: UInt64(bytes.count), from: OneChunk(bytes))
+            }
         } catch {
             throw Problem(error)
         }
@@ -80,7 +102,7 @@ extension RegionAPI {
                     let bytes = try await store.read(key, offset: 0, count: Int(information.bytes))
                     return .bytes(bytes, type: "application/octet-stream", at: engine.head.sequence)
                 }
-                guard ContinuousClock.now < deadline else { break }
+                guard ContinuousClock.now < deadline, !Task.isShuttingDownGracefully else { break }
                 try await Task.sleep(for: .milliseconds(Self.outputPollMilliseconds))
             }
         } catch let failure as BlobFailure {
