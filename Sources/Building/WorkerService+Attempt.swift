@@ -204,15 +204,16 @@ extension WorkerService {
 
     /// Until the job is over for this attempt: succeeded, failed, or another attempt's.
     func awaitEnd(_ key: AttemptKey) async {
-        var changed = LogSequence.zero
+        var (changed, failures) = (LogSequence.zero, 0)
         while !Task.isCancelled {
             do throws(ClientFailure) {
                 let job = try await client.job(
                     key.job, changedAfter: changed, wait: WireDuration(milliseconds: Self.claimWaitMilliseconds))
                 if job.status.hasEnded || job.attempt != key.attempt { return tell(.jobEnded(key)) }
-                changed = job.changed
+                (changed, failures) = (job.changed, 0)
             } catch {
-                try? await Task.sleep(for: .milliseconds(Self.joinRetryMilliseconds))
+                failures += 1
+                try? await Task.sleep(for: .milliseconds(settings.retryDelay(failures: failures)))
             }
         }
     }
