@@ -139,6 +139,7 @@ let package = Package(
             "Commands",
             [
                 "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Client", .argumentParser,
+                .unixSignals,
             ]),
         .executableTarget(name: "drover", dependencies: ["Commands"], swiftSettings: rules),
         .executableTarget(
@@ -150,6 +151,13 @@ let package = Package(
                 .configuration,
                 .hummingbird, .lifecycle, .unixSignals, .logging,
             ], swiftSettings: rules),
+        // `tools/bench`: measures, and is part of nothing else.
+        .executableTarget(
+            name: "bench",
+            dependencies: [
+                "Client", "Codec", "Domain", "Engine", "EventLog", "LMDB", "Ports", "Processes", "Views", "Wire",
+                .argumentParser, .nio, .nioPosix, .logging,
+            ], path: "tools/benchmarks", swiftSettings: rules),
 
         tests("Domain", ["Domain"]),
         tests("Swarm", ["Swarm", "Domain"]),
@@ -158,6 +166,7 @@ let package = Package(
         tests("LMDB", ["LMDB"]),
         tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
         tests("Engine", ["Engine", "Codec", "Domain", "EventLog", "Ports", .logging]),
+        tests("Projectors", ["Projectors", "Codec", "Domain", "Engine", "EventLog", "Ports", .lifecycle, .logging]),
         tests("Views", ["Views", "Codec", "Domain", "Ports", .grdb, .logging]),
         tests("Packs", ["Packs", "Domain", "Ports", .crypto]),
         tests("Blobs", ["Blobs", "Domain", "Ports", .crypto]),
@@ -180,10 +189,17 @@ let package = Package(
             [
                 "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
+        tests("Commands", ["Commands", "Domain", "Ports", "Processes"]),
         tests(
             "Building",
             [
                 "Building", "Client", "Domain", "Engine", "Packs", "Ports", "Processes", "Wire", .hummingbird,
+                .hummingbirdTesting, .httpTypes, .logging,
+            ]),
+        tests(
+            "Agent",
+            [
+                "Agent", "Client", "Domain", "Packs", "Ports", "Processes", "Swarm", "Transfer", "Wire", .hummingbird,
                 .hummingbirdTesting, .httpTypes, .logging,
             ]),
         tests(
@@ -194,6 +210,9 @@ let package = Package(
                 .logging,
             ]),
         tests("House", []),
+        tests(
+            "Scenario",
+            ["Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", .logging]),
         tests("Integration", ["Client", "Domain", "Wire", "Processes", "Ports", "projector", "drover"]),
     ]
 )

@@ -318,8 +318,8 @@ CREATE VIEW jobs AS
 SELECT r.id, strftime('%Y-%m-%dT%H:%M:%fZ', r.time / 1000.0, 'unixepoch') AS created_at, r.commit_sha, r.app || '/' || r.id AS name, r.app, r.repository,
   r.recipe, r.priority, v.status, v.failure_reason, v.failure_detail, v.attempt, v.attempts, v.worker,
   CASE WHEN v.status = 'running' THEN h.stage END AS stage, strftime('%Y-%m-%dT%H:%M:%fZ', v.claimed_at / 1000.0, 'unixepoch') AS claimed_at,
-  strftime('%Y-%m-%dT%H:%M:%fZ', h.time / 1000.0, 'unixepoch') AS last_heartbeat, strftime('%Y-%m-%dT%H:%M:%fZ', v.ended_at / 1000.0, 'unixepoch') AS ended_at, lower(hex(v.manifest)) AS manifest,
-  v.raw_bytes, v.packed_bytes, v.region,
+  strftime('%Y-%m-%dT%H:%M:%fZ', h.time / 1000.0, 'unixepoch') AS last_heartbeat, strftime('%Y-%m-%dT%H:%M:%fZ', v.ended_at / 1000.0, 'unixepoch') AS ended_at,
+  CASE WHEN v.manifest IS NOT NULL THEN lower(hex(v.manifest)) END AS manifest, v.raw_bytes, v.packed_bytes, v.region,
   (SELECT a.name FROM actors a WHERE a.id = r.actor) AS actor, v.lost_attempts,
   strftime('%Y-%m-%dT%H:%M:%fZ', v.cancel_requested_at / 1000.0, 'unixepoch') AS cancel_requested_at, v.cancel_reason
 FROM job_requests r

@@ -105,7 +105,8 @@ extension GlobalAPI {
     func problem(_ failure: EngineFailure) -> Problem {
         switch failure.code {
         case .busy: Problem(.busy, failure.message)
-        case .failed, .stopped, .forked: Problem(.notReady, failure.message)
+        case .failed, .stopped: Problem(.notReady, failure.message)
+        case .forked: Problem(.forked, failure.message)
         case .outcomeUnknown: Problem(.outcomeUnknown, failure.message)
         }
     }

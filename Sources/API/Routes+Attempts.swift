@@ -39,9 +39,9 @@ extension GlobalAPI {
     /// Signs and stores the manifest first, so that an accepted report always names one that can be read.
     @Sendable private func uploaded(_ request: Request, _ context: ServingContext) async throws -> Response {
         let path = try AttemptPath(context)
-        let body = try await request.strictBody(UploadedBody.self, settings.serving)
+        let body = try await request.strictBody(UploadedBody.self, maximum: settings.maximumUploadedBodyBytes)
         let (actor, key) = (try request.actor(), try request.idempotencyKey())
-        let known = try await knownAttempt(path, region: body.region)
+        let known = try await knownAttempt(path, region: body.region, of: actor)
         let digest: Digest
         if let known {
             digest = try await world.manifests.sign(
@@ -64,12 +64,16 @@ extension GlobalAPI {
         var commit: CommitID
     }
 
-    /// What the attempt builds; nil when it is neither current nor the one that succeeded.
-    private func knownAttempt(_ path: AttemptPath, region: RegionName) async throws(Problem) -> KnownAttempt? {
+    /// What the attempt builds; nil when it is neither the caller's, current, nor the one that succeeded.
+    private func knownAttempt(
+        _ path: AttemptPath, region: RegionName, of actor: EventActor
+    ) async throws(Problem) -> KnownAttempt? {
         let (job, attempt) = (path.job, path.attempt)
         let (known, hasRegion) = try await look { state, _ -> (KnownAttempt?, Bool) in
             let hasRegion = state.fleet.regions[region] != nil
-            if let open = state.queue.jobs[job], open.attempt?.number == attempt {
+            if let open = state.queue.jobs[job], let current = open.attempt, current.number == attempt,
+                actor.kind != .worker || actor == .worker(current.worker)
+            {
                 return (KnownAttempt(app: open.request.app, commit: open.request.commit), hasRegion)
             }
             guard let build = state.queue.builds[job], build.attempt == attempt else { return (nil, hasRegion) }

@@ -47,27 +47,35 @@ extension GlobalAPI {
         return .start(of: engine.store.identity)
     }
 
-    /// A position that is not on this log's chain is answered with one that is: the log's start, as one position alone
-    /// proves nothing about those before it (a caller that remembers earlier ones may try them first). If the position
-    /// is of this very epoch, what it names was lost here: the engine accepts no further command.
+    /// A position that is not on this log's chain is `forked`. One of an older epoch is answered with a position to
+    /// derive again from: the log's start, as one position alone proves nothing about those before it (a caller that
+    /// remembers earlier ones tries them first, with `wait=0s`). What one of this very epoch names was lost here: the
+    /// engine accepts no further command, and the caller goes on with what it has until there is a new epoch.
     private func checkChain(_ start: LogPosition) async throws(Problem) {
         let head = engine.head
-        let origin = LogPosition.start(of: head.log)
         if start.sequence == .zero, start.log == head.log { return }
         if start.log == head.log, start.sequence <= head.sequence,
             try await log.position(at: start.sequence) == start
         {
             return
         }
-        if start.log == head.log, start.epoch >= head.epoch {
-            engine.freeze(
-                "a region follows this log at epoch \(start.epoch), sequence \(start.sequence), which is not here: "
-                    + "look at what was lost, then restart with --new-epoch")
+        guard start.log == head.log else {
+            throw Problem(
+                .forked, "the position is of log \(start.log), this one is \(head.log): follow the log you began with",
+                sequence: head.sequence)
+        }
+        let place = "epoch \(start.epoch), sequence \(start.sequence)"
+        guard start.epoch < head.epoch else {
+            let seen = "a region follows this log at \(place), which is not here: look at what was lost, then restart "
+            await engine.freeze(seen + "with --new-epoch")
+            throw Problem(
+                .forked, "\(place) is not on this log's chain: wait until it is restarted with --new-epoch",
+                sequence: head.sequence)
         }
         var problem = Problem(
-            .forked, "position \(start.sequence) of log \(start.log) is not on this log's chain: go back to position",
+            .forked, "\(place) is not on this log's chain: go back to an earlier position, at worst to the named one",
             sequence: head.sequence)
-        problem.position = origin
+        problem.position = .start(of: head.log)
         throw problem
     }
 

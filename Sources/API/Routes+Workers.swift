@@ -51,11 +51,37 @@ extension GlobalAPI {
     @Sendable private func claim(_ request: Request, _ context: ServingContext) async throws -> Response {
         let name = try context.name("name", as: WorkerName.self)
         let key = try request.idempotencyKey()
-        let body = try await request.strictBody(ClaimBody.self, settings.serving)
-        let wait = try claimWait(body)
-        let claimed = try await waitFor(milliseconds: wait) { try await claimOnce(name, key: key) }
-        guard let claimed else { return .nothing(at: engine.head.sequence) }
-        return try .json(claimed, at: claimed.sequence)
+        return try await whileConnected(request) { bytes in
+            let body = try WireJSON.decodeStrictly(ClaimBody.self, from: bytes)
+            let wait = try claimWait(body)
+            let claimed = try await waitFor(milliseconds: wait) { try await claimOnce(name, key: key) }
+            guard let claimed else { return .nothing(at: engine.head.sequence) }
+            return try .json(claimed, at: claimed.sequence)
+        }
+    }
+
+    /// Answers a request with this body, unless its caller goes meanwhile: the work is cancelled then, as nobody would
+    /// hear of the job that it got. The connection ends with the answer: whoever looks whether it is still there has
+    /// read past the request.
+    private func whileConnected(
+        _ request: Request, _ work: (Data) async throws -> Response
+    ) async throws -> Response {
+        guard settings.watchesCallers, request.headers[.transferEncoding] == nil else {
+            return try await work(request.bytes(maximum: settings.serving.maximumBodyBytes))
+        }
+        if let length = request.headers[.contentLength].flatMap({ plainDecimal($0) }),
+            length > UInt64(settings.serving.maximumBodyBytes)
+        {
+            throw Problem(.tooLarge, "the body is longer than \(settings.serving.maximumBodyBytes) bytes")
+        }
+        var response = try await request.body.consumeWithCancellationOnInboundClose { body in
+            // To its end before anything can go wrong: the library does not bear a body that is left in the middle.
+            var bytes = Data()
+            for try await chunk in body { bytes.append(contentsOf: chunk.readableBytesView) }
+            return try await work(bytes)
+        }
+        response.headers[.connection] = "close"
+        return response
     }
 
     private func claimWait(_ body: ClaimBody) throws(Problem) -> Int64 {

@@ -6,7 +6,6 @@ package import Ports
 import Processes
 import ServiceLifecycle
 import Swarm
-import Synchronization
 import Transfer
 import Wire
 
@@ -16,19 +15,31 @@ package struct AgentConfiguration: Sendable {
     package var control: String
     package var directory: String
     package var labels: [String: String]
-    /// Where other peers fetch from this one.
+    /// Where other peers fetch from this one; port 0 is any free one.
     package var host: String
-    /// The host that others see; nil for `host`.
+    package var port: Int
+    /// What others see instead; nil for what it is bound to.
     package var advertiseHost: String?
+    package var advertisePort: Int?
     /// Ends the apps at a graceful shutdown; else they run on and are adopted by the next agent.
     package var stopsApps: Bool
+    package var settings: AgentSettings
 
     package init(
         name: PeerName, control: String, directory: String, labels: [String: String] = [:], host: String = "127.0.0.1",
-        advertiseHost: String? = nil, stopsApps: Bool = false
+        port: Int = 0, advertiseHost: String? = nil, advertisePort: Int? = nil, stopsApps: Bool = false,
+        settings: AgentSettings = AgentSettings()
     ) {
         (self.name, self.control, self.directory, self.labels) = (name, control, directory, labels)
-        (self.host, self.advertiseHost, self.stopsApps) = (host, advertiseHost, stopsApps)
+        (self.host, self.port, self.advertiseHost, self.advertisePort) = (host, port, advertiseHost, advertisePort)
+        (self.stopsApps, self.settings) = (stopsApps, settings)
+    }
+
+    /// Where others reach a server bound to this port.
+    func endpoint(boundPort: Int) -> String {
+        let host = advertiseHost ?? host
+        let port = advertisePort ?? boundPort
+        return "http://\(host.contains(":") ? "[\(host)]" : host):\(port == 0 ? boundPort : port)"
     }
 }
 
@@ -39,9 +50,6 @@ package struct AgentService: Service {
     private let logger: Logger
     private let ready: @Sendable () -> Void
 
-    static let waitMilliseconds: Int64 = 10_000
-    static let retryMilliseconds: Int64 = 1000
-
     /// - Parameter ready: told once, when the region has enrolled the peer.
     package init(
         configuration: AgentConfiguration, clock: any ClockSource, logger: Logger, ready: @escaping @Sendable () -> Void
@@ -51,33 +59,29 @@ package struct AgentService: Service {
 
     package func run() async throws {
         let directory = AgentDirectory(root: configuration.directory)
-        try directory.prepare()
+        try await BlockingWork.run {
+            try directory.prepare()
+            directory.sweep()
+        }
         let shelf = PackShelf()
         let server = try await PieceServer.bind(
-            PieceServerSettings(host: configuration.host), catalog: shelf, logger: logger)
-        let endpoint = "http://\(configuration.advertiseHost ?? configuration.host):\(server.address.port)"
+            PieceServerSettings(host: configuration.host, port: configuration.port), catalog: shelf, logger: logger)
+        let endpoint = configuration.endpoint(boundPort: server.address.port)
         let client = RegionClient(
             endpoint: configuration.control, actor: .peer(configuration.name), settings: .withoutRetries)
         let time = RegionTime(clock: clock)
         let packs = PackKeeper(
-            peer: configuration.name, endpoint: endpoint, directory: directory, client: client, shelf: shelf,
-            clock: clock, logger: logger)
-        let reporter = Reporter(peer: configuration.name, client: client, logger: logger)
-        let runners = AppRunners { app in
-            AppRunner(
-                app: app, directory: directory,
-                process: AppProcess(
-                    app: app, directory: directory, runner: DetachedProcesses(), supervised: GroupRunner(),
-                    logger: logger),
-                packs: packs, now: { time.now }, report: { reporter.report($0, $1) }, logger: logger)
-        }
+            peer: configuration.name, endpoint: endpoint, directory: directory, settings: configuration.settings,
+            client: client, shelf: shelf, clock: clock, logger: logger)
+        let reporter = Reporter(peer: configuration.name, client: client, seed: packs.seed("report"), logger: logger)
+        let runners = runners(directory, packs, reporter, time)
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 group.addTask { await server.run() }
                 group.addTask { await reporter.run() }
-                group.addTask { await packs.shareKept() }
+                group.addTask { await packs.announceKept() }
                 for app in directory.apps() { runners.runner(app, in: &group) }
-                await follow(client, endpoint, time, runners, in: &group)
+                await follow(client, endpoint, time, runners, seed: packs.seed("follow"), in: &group)
                 group.cancelAll()
             }
         }
@@ -85,76 +89,56 @@ package struct AgentService: Service {
         await packs.shutdown()
     }
 
+    private func runners(
+        _ directory: AgentDirectory, _ packs: PackKeeper, _ reporter: Reporter, _ time: RegionTime
+    ) -> AppRunners {
+        let (settings, logger) = (configuration.settings, logger)
+        return AppRunners { app in
+            AppRunner(
+                app: app,
+                process: AppProcess(app: app, directory: directory, settings: settings, logger: logger),
+                packs: packs, seed: packs.seed("app"), now: { time.now }, report: { reporter.report($0, $1) },
+                logger: logger)
+        }
+    }
+
     /// Enrols, then hands every change of the targets to the apps. What the region last said goes on when it is away.
     private func follow(
-        _ client: RegionClient, _ endpoint: String, _ time: RegionTime, _ runners: AppRunners,
+        _ client: RegionClient, _ endpoint: String, _ time: RegionTime, _ runners: AppRunners, seed: UInt64,
         in group: inout DiscardingTaskGroup
     ) async {
-        var isEnrolled = false
+        var (isEnrolled, isReady) = (false, false)
         var revision = Revision.zero
+        var backoff = Backoff(seed: seed)
+        var trouble = TroubleLog(logger)
         while !Task.isCancelled {
             do throws(ClientFailure) {
                 if !isEnrolled {
                     _ = try await client.enrol(configuration.name, labels: configuration.labels, endpoint: endpoint)
                     (isEnrolled, revision) = (true, .zero)
-                    ready()
+                    runners.tellAll(.enrolled)
+                    if !isReady { ready() }
+                    isReady = true
                 }
                 let answer = try await client.assignments(
                     for: configuration.name, after: revision,
-                    wait: WireDuration(milliseconds: Self.waitMilliseconds))
+                    wait: WireDuration(milliseconds: configuration.settings.waitMilliseconds))
                 time.adjust(to: answer.now.timestamp)
                 revision = answer.revision
                 for assignment in answer.assignments {
                     runners.runner(assignment.app, in: &group).tell(.assigned(assignment))
                 }
+                backoff.succeeded()
+                trouble.succeeded("the region answers again")
             } catch {
-                logger.info("cut off from the region", metadata: ["failure": "\(error)"])
+                guard !Task.isCancelled else { return }
+                trouble.failed(
+                    isEnrolled
+                        ? "cut off from the region; apps run on" : "not enrolled: does --control name the region?",
+                    ["region": "\(configuration.control)", "failure": "\(error)"])
                 isEnrolled = false
-                try? await Task.sleep(for: .milliseconds(Self.retryMilliseconds))
+                try? await Task.sleep(for: .milliseconds(backoff.nextMilliseconds()))
             }
         }
-    }
-}
-
-/// Log time as the region last told it, carried on by the monotonic clock; the wall clock's before that.
-final class RegionTime: Sendable {
-    private let clock: any ClockSource
-    private let offset: Mutex<Int64>
-
-    init(clock: any ClockSource) {
-        self.clock = clock
-        let reading = clock.read()
-        offset = Mutex(reading.wallMilliseconds - reading.monotonicMilliseconds)
-    }
-
-    var now: Timestamp {
-        let monotonic = clock.read().monotonicMilliseconds
-        return Timestamp(milliseconds: monotonic + offset.withLock { $0 })
-    }
-
-    func adjust(to now: Timestamp) {
-        let monotonic = clock.read().monotonicMilliseconds
-        offset.withLock { $0 = now.milliseconds - monotonic }
-    }
-}
-
-/// One runner an app, started when the app is first heard of.
-private final class AppRunners: Sendable {
-    private let runners = Mutex<[AppName: AppRunner]>([:])
-    private let make: @Sendable (AppName) -> AppRunner
-
-    init(make: @escaping @Sendable (AppName) -> AppRunner) { self.make = make }
-
-    @discardableResult
-    func runner(_ app: AppName, in group: inout DiscardingTaskGroup) -> AppRunner {
-        if let runner = runners.withLock({ $0[app] }) { return runner }
-        let runner = make(app)
-        runners.withLock { $0[app] = runner }
-        group.addTask { await runner.run() }
-        return runner
-    }
-
-    func stopAll() async {
-        for runner in runners.withLock({ Array($0.values) }) { await runner.stopProcess() }
     }
 }

@@ -1,26 +1,32 @@
 import Domain
 import Foundation
 import Logging
-import Packs
 import Ports
 import Processes
-import Synchronization
 
 /// What has happened to one app, in the machine's words.
 enum AppFact: Sendable {
     case assigned(Assignment)
-    case fetched(BuildID)
-    case fetchFailed(BuildID, detail: String, isFinal: Bool)
-    case started(BuildID)
-    case startFailed(BuildID, detail: String)
-    case healthy(BuildID)
-    case unhealthy(BuildID, detail: String)
-    case ended(BuildID, detail: String)
+    case enrolled
+    case fetched(FetchOrder)
+    case fetchFailed(FetchOrder, detail: String, isFinal: Bool)
+    case started(Launch)
+    case startFailed(Launch, detail: String)
+    case healthy(Launch)
+    case unhealthy(Launch, detail: String)
+    case ended(Launch, detail: String)
     case tick
 }
 
 /// Drives one app's machine: takes facts one at a time, writes the machine down, performs its effects.
 final class AppRunner: Sendable {
+    struct State {
+        var machine: AppMachine
+        /// What is on disk.
+        var written: AppMachine?
+        var process: LaunchedProcess?
+    }
+
     let app: AppName
     let directory: AgentDirectory
     let process: AppProcess
@@ -29,159 +35,118 @@ final class AppRunner: Sendable {
     /// Tells the region; the latest report wins.
     let report: @Sendable (AppName, PeerApp) -> Void
     let logger: Logger
+    let buildWork = BuildQueue()
 
+    private let seed: UInt64
     private let facts: AsyncStream<AppFact>
     private let inbox: AsyncStream<AppFact>.Continuation
-    private let fetches = Mutex<[BuildID: Task<Void, Never>]>([:])
 
     init(
-        app: AppName, directory: AgentDirectory, process: AppProcess, packs: PackKeeper,
-        now: @escaping @Sendable () -> Timestamp, report: @escaping @Sendable (AppName, PeerApp) -> Void, logger: Logger
+        app: AppName, process: AppProcess, packs: PackKeeper, seed: UInt64, now: @escaping @Sendable () -> Timestamp,
+        report: @escaping @Sendable (AppName, PeerApp) -> Void, logger: Logger
     ) {
-        (self.app, self.directory, self.process, self.packs) = (app, directory, process, packs)
-        (self.now, self.report, self.logger) = (now, report, logger)
+        (self.app, self.process, self.packs, self.seed) = (app, process, packs, seed)
+        (self.now, self.report, self.logger, directory) = (now, report, logger, process.directory)
         (facts, inbox) = AsyncStream.makeStream(of: AppFact.self)
     }
 
     func tell(_ fact: AppFact) { inbox.yield(fact) }
 
-    /// Goes on from what a former agent wrote down and from the process that it left running.
+    /// Goes on from what a former agent wrote down and from the process that it left running. Ends by cancellation; the
+    /// app runs on.
     func run() async {
         await withDiscardingTaskGroup { group in
-            var machine = storedMachine()
-            var current = process.adopt()
-            let effects = machine.resumed(
-                runningBuild: current?.build, kept: directory.keptBuilds(of: app), now: now())
-            if let current, let identity = current.identity { watch(identity, current.build, in: &group) }
-            settle(machine, effects, &current, in: &group)
-            for await fact in facts {
-                let effects = take(fact, into: &machine)
-                settle(machine, effects, &current, in: &group)
-            }
+            await live(in: &group)
             group.cancelAll()
+        }
+        await buildWork.end()
+    }
+
+    private func live(in group: inout DiscardingTaskGroup) async {
+        let stored = await BlockingWork.run { self.directory.machine(self.app) }
+        var state = State(machine: stored ?? AppMachine(app: app, seed: seed), written: stored)
+        state.process = await inherited()
+        if let process = state.process { attend(process, in: &group) }
+        let kept = await BlockingWork.run { self.directory.keptBuilds(of: self.app) }
+        let effects = state.machine.resumed(running: state.process?.launch, kept: kept, now: now())
+        let offered = state.machine.kept
+        await BlockingWork.run { self.packs.offer(self.app, offered) }
+        group.addTask { await self.keepOutputSmall() }
+        await settle(&state, effects, in: &group)
+        for await fact in facts {
+            let effects = take(fact, into: &state.machine)
+            await settle(&state, effects, in: &group)
         }
     }
 
-    /// Ends the app and forgets nothing: for `--stop-app` and the embedded role.
-    func stopProcess() async {
-        guard let record = process.adopt(), let identity = record.identity else { return }
-        let run = (try? packs.keptManifest(app, record.build).run) ?? RunSettings()
-        await process.stop(identity, run)
+    /// The process that a former agent left. What is left of one that has ended is ended first: no second copy runs
+    /// beside it.
+    private func inherited() async -> LaunchedProcess? {
+        switch await BlockingWork.run({ self.process.inheritance() }) {
+        case .nothing: return nil
+        case .running(let process): return process
+        case .remains(let remains):
+            await process.stop(remains)
+            return nil
+        }
     }
 
-    private func storedMachine() -> AppMachine {
-        guard let data = FileManager.default.contents(atPath: directory.state(app)),
-            let machine = try? JSONDecoder().decode(AppMachine.self, from: data), machine.app == app
-        else { return AppMachine(app: app) }
-        return machine
+    /// Ends the app and forgets nothing, after `run` has ended: for `--stop-app` and the embedded role.
+    func stopProcess() async {
+        switch await BlockingWork.run({ self.process.inheritance() }) {
+        case .nothing: return
+        case .running(let left), .remains(let left):
+            await process.stop(left, maximumGraceSeconds: process.settings.maximumStopSeconds)
+        }
     }
 
     private func take(_ fact: AppFact, into machine: inout AppMachine) -> [AppEffect] {
         let now = now()
         return switch fact {
         case .assigned(let assignment): machine.assigned(assignment, now: now)
-        case .fetched(let build): machine.fetched(build, now: now)
-        case .fetchFailed(let build, let detail, let isFinal):
-            machine.fetchFailed(build, detail: detail, isFinal: isFinal, now: now)
-        case .started(let build): machine.started(build, now: now)
-        case .startFailed(let build, let detail): machine.startFailed(build, detail: detail, now: now)
-        case .healthy(let build): machine.healthy(build, now: now)
-        case .unhealthy(let build, let detail): machine.unhealthy(build, detail: detail, now: now)
-        case .ended(let build, let detail): machine.ended(build, detail: detail, now: now)
+        case .enrolled: machine.enrolled(now: now)
+        case .fetched(let order): machine.fetched(order, now: now)
+        case .fetchFailed(let order, let detail, let isFinal):
+            machine.fetchFailed(order, detail: detail, isFinal: isFinal, now: now)
+        case .started(let launch): machine.started(launch, now: now)
+        case .startFailed(let launch, let detail): machine.startFailed(launch, detail: detail, now: now)
+        case .healthy(let launch): machine.healthy(launch, now: now)
+        case .unhealthy(let launch, let detail): machine.unhealthy(launch, detail: detail, now: now)
+        case .ended(let launch, let detail): machine.ended(launch, detail: detail, now: now)
         case .tick: machine.tick(now: now)
         }
     }
 
     /// The machine is on disk before anything it decided is done.
-    private func settle(
-        _ machine: AppMachine, _ effects: [AppEffect], _ current: inout ProcessRecord?,
-        in group: inout DiscardingTaskGroup
-    ) {
-        do {
-            try directory.make(directory.app(app))
-            try directory.write(try JSONEncoder().encode(machine), to: directory.state(app))
-        } catch {
-            logger.error("the app's state is not written", metadata: ["app": "\(app)", "failure": "\(error)"])
-        }
-        for effect in effects { perform(effect, &current, in: &group) }
-    }
-
-    private func perform(
-        _ effect: AppEffect, _ current: inout ProcessRecord?, in group: inout DiscardingTaskGroup
-    ) {
-        switch effect {
-        case .fetch(let build): fetch(build)
-        case .cancelFetch(let build): fetches.withLock { $0.removeValue(forKey: build) }?.cancel()
-        case .start(let build): current = start(build, in: &group) ?? current
-        case .stop(let build): stop(build, current, in: &group)
-        case .check(let build): check(build, current, in: &group)
-        case .evict(let build): packs.evict(app, build)
-        case .report(let report): self.report(app, report)
-        case .wake(let moment):
-            let pause = max(0, moment.millisecondsSince(now()))
-            group.addTask {
-                try? await Task.sleep(for: .milliseconds(pause))
-                if !Task.isCancelled { self.tell(.tick) }
-            }
-        }
-    }
-
-    /// A transfer is a task of its own, so that a newer target can drop it.
-    private func fetch(_ build: ProvedBuild) {
-        let task = Task {
+    private func settle(_ state: inout State, _ effects: [AppEffect], in group: inout DiscardingTaskGroup) async {
+        if state.machine != state.written {
+            let machine = state.machine
             do {
-                try await packs.fetch(app, build)
-                tell(.fetched(build.build))
+                try await BlockingWork.run { try self.write(machine) }
+                state.written = machine
             } catch {
-                guard !Task.isCancelled else { return }
-                logger.warning(
-                    "a pack was not fetched", metadata: ["build": "\(app)/\(build.build)", "failure": "\(error)"])
-                let isFinal = (error as? AgentFailure)?.isFinal ?? false
-                tell(.fetchFailed(build.build, detail: "\(error)", isFinal: isFinal))
+                logger.error("the app's state is not written", metadata: ["app": "\(app)", "failure": "\(error)"])
             }
         }
-        fetches.withLock { $0.updateValue(task, forKey: build.build) }?.cancel()
+        for effect in effects { await perform(effect, &state, in: &group) }
     }
 
-    private func start(_ build: BuildID, in group: inout DiscardingTaskGroup) -> ProcessRecord? {
-        do {
-            let manifest = try packs.keptManifest(app, build)
-            let token = UUID().uuidString
-            let identity = try process.start(build, manifest.run, token: token)
-            watch(identity, build, in: &group)
-            tell(.started(build))
-            return ProcessRecord(token: token, build: build, identity: identity)
-        } catch {
-            tell(.startFailed(build, detail: "\(error)"))
-            return nil
-        }
+    private func write(_ machine: AppMachine) throws {
+        try directory.make(directory.app(app))
+        try directory.write(try JSONEncoder().encode(machine), to: directory.state(app))
     }
 
-    private func watch(_ identity: ProcessIdentity, _ build: BuildID, in group: inout DiscardingTaskGroup) {
-        group.addTask {
-            let end = await self.process.runner.waitForEnd(identity)
-            guard !Task.isCancelled else { return }
-            self.tell(.ended(build, detail: "the process ended (\(end)): \(self.process.lastOutput())"))
-        }
-    }
-
-    private func stop(_ build: BuildID, _ current: ProcessRecord?, in group: inout DiscardingTaskGroup) {
-        guard let identity = current?.identity, current?.build == build, process.runner.isRunning(identity) else {
-            return tell(.ended(build, detail: ""))
-        }
-        let run = (try? packs.keptManifest(app, build).run) ?? RunSettings()
-        group.addTask { await self.process.stop(identity, run) }
-    }
-
-    private func check(_ build: BuildID, _ current: ProcessRecord?, in group: inout DiscardingTaskGroup) {
-        guard let identity = current?.identity, current?.build == build else {
-            return tell(.unhealthy(build, detail: "its process is not known"))
-        }
-        let run = (try? packs.keptManifest(app, build).run) ?? RunSettings()
-        group.addTask {
-            let problem = await self.process.check(identity, build, run)
-            guard !Task.isCancelled else { return }
-            self.tell(problem.map { .unhealthy(build, detail: $0) } ?? .healthy(build))
+    private func keepOutputSmall() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(process.settings.outputLookSeconds))
+            do {
+                try await BlockingWork.run {
+                    try self.directory.rotateOutput(
+                        self.app, maximumBytes: self.process.settings.maximumOutputBytes)
+                }
+            } catch {
+                logger.warning("the output stays large", metadata: ["app": "\(app)", "failure": "\(error)"])
+            }
         }
     }
 }

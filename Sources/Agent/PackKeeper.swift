@@ -1,5 +1,4 @@
 import Client
-import Dispatch
 import Domain
 import Foundation
 import Logging
@@ -12,73 +11,54 @@ import Wire
 
 /// Gets packs from the swarm, proves them, unpacks them, and gives them on.
 final class PackKeeper: Sendable {
-    private let peer: PeerName
+    let peer: PeerName
+    let directory: AgentDirectory
+    let settings: AgentSettings
+    let client: RegionClient
+    let shelf: PackShelf
+    let pieces = PieceClient()
+    let clock: any ClockSource
+    let logger: Logger
     /// Where other peers fetch from us.
     private let endpoint: String
-    private let directory: AgentDirectory
-    private let client: RegionClient
-    private let shelf: PackShelf
-    private let pieces = PieceClient()
-    private let clock: any ClockSource
-    private let logger: Logger
-    /// Blocking work: hashing and decompressing whole packs.
-    private static let files = DispatchQueue(label: "drover.agent.packs", attributes: .concurrent)
+    /// Those that are being fetched, which announce themselves.
+    private let fetching = Mutex<Set<PackName>>([])
 
-    static let announceMilliseconds: Int64 = 2000
+    static let announceLookMilliseconds: Int64 = 500
 
     init(
-        peer: PeerName, endpoint: String, directory: AgentDirectory, client: RegionClient, shelf: PackShelf,
-        clock: any ClockSource, logger: Logger
+        peer: PeerName, endpoint: String, directory: AgentDirectory, settings: AgentSettings, client: RegionClient,
+        shelf: PackShelf, clock: any ClockSource, logger: Logger
     ) {
-        (self.peer, self.endpoint, self.directory, self.client) = (peer, endpoint, directory, client)
-        (self.shelf, self.clock, self.logger) = (shelf, clock, logger)
+        (self.peer, self.endpoint, self.directory, self.settings) = (peer, endpoint, directory, settings)
+        (self.client, self.shelf, self.clock, self.logger) = (client, shelf, clock, logger)
     }
 
-    /// Returns when the build is whole, verified and executable on this disk. May be called again after any failure.
-    func fetch(_ app: AppName, _ build: ProvedBuild) async throws {
-        let manifest = try await manifest(build.manifest)
-        guard manifest.facts.app == app, manifest.facts.build == build.build else {
-            throw AgentFailure(
-                "manifest \(build.manifest) is of another build than \(app)/\(build.build)", isFinal: true)
-        }
-        let path = directory.pack(build.build)
-        if !FileManager.default.fileExists(atPath: path) { try await transfer(manifest, to: path) }
-        try await unpack(app, build.build, manifest, from: path)
+    /// Different for every peer, and the same after a restart.
+    func seed(_ text: String) -> UInt64 {
+        var fingerprint = Fingerprint()
+        fingerprint.feed(peer.rawValue)
+        fingerprint.feed(text)
+        return fingerprint.value
     }
 
-    /// The manifest that travelled with a kept build.
-    func keptManifest(_ app: AppName, _ build: BuildID) throws -> Manifest {
-        guard let data = FileManager.default.contents(atPath: directory.manifestName(app, build)) else {
-            throw AgentFailure("build \(build) of \(app) is not kept here")
-        }
-        return try Manifest.decode([UInt8](data))
-    }
-
-    func evict(_ app: AppName, _ build: BuildID) {
-        shelf.remove(PackName(app: app, build: build))
-        if let manifest = try? keptManifest(app, build) { directory.remove(directory.manifest(manifest.digest)) }
-        directory.remove(directory.manifestName(app, build))
-        directory.remove(directory.build(app, build))
-        directory.remove(directory.pack(build))
-    }
-
-    /// Offers what is kept from before, then keeps all offered packs announced.
-    func shareKept() async {
-        for app in directory.apps() {
-            for build in directory.keptBuilds(of: app) {
-                do { try offer(keptManifest(app, build)) } catch {
-                    logger.info("a kept pack is not offered", metadata: ["build": "\(build)", "failure": "\(error)"])
+    /// Puts kept builds on the shelf; of two with one number the later one stays. Blocking.
+    func offer(_ app: AppName, _ builds: [ProvedBuild]) {
+        for build in builds {
+            do {
+                guard let data = FileManager.default.contents(atPath: directory.manifestName(app, build)) else {
+                    continue
                 }
+                try offer(Manifest.decode([UInt8](data)), of: build)
+            } catch {
+                logger.info(
+                    "a kept pack is not offered", metadata: ["build": "\(app)/\(build.build)", "failure": "\(error)"])
             }
         }
-        while !Task.isCancelled {
-            for name in shelf.names { _ = try? await announce(name) }
-            try? await Task.sleep(for: .milliseconds(Self.announceMilliseconds))
-        }
     }
 
-    private func offer(_ manifest: Manifest) throws {
-        let path = directory.pack(manifest.facts.build)
+    func offer(_ manifest: Manifest, of build: ProvedBuild) throws {
+        let path = directory.pack(build)
         guard FileManager.default.fileExists(atPath: path) else { return }
         let count = try manifest.layout().pieceCount
         let shared = try SharedPack(
@@ -86,102 +66,48 @@ final class PackKeeper: Sendable {
         shelf.put(shared, as: manifest.packName)
     }
 
-    /// Ends its connections; nothing is fetched after.
-    func shutdown() async { await pieces.shutdown() }
-
-    // MARK: Steps of a fetch
-
-    /// The signed manifest, proved by the digest that the target names and by the release key.
-    private func manifest(_ digest: Digest) async throws -> Manifest {
-        let path = directory.manifest(digest)
-        let key = try await releaseKey()
-        if let data = FileManager.default.contents(atPath: path),
-            let manifest = try? Manifest.verify([UInt8](data), trustedKeys: [key]), manifest.digest == digest
-        {
-            return manifest
+    /// Takes a build off the shelf and off the disk, whole or not. Blocking.
+    func drop(_ app: AppName, _ build: ProvedBuild) {
+        let places = [directory.manifestName(app, build), directory.manifest(build.manifest)]
+        let data = places.lazy.compactMap { FileManager.default.contents(atPath: $0) }.first
+        if let data, let manifest = try? Manifest.decode([UInt8](data)) {
+            shelf.remove(PackName(app: app, build: build.build), root: manifest.totals.root)
         }
-        guard let data = try await client.manifest(digest) else {
-            throw AgentFailure("the region does not have manifest \(digest) yet")
-        }
-        let manifest = try Manifest.verify([UInt8](data), trustedKeys: [key])
-        guard manifest.digest == digest else {
-            throw AgentFailure("the region sent another manifest than \(digest)")
-        }
-        try directory.write(data, to: path)
-        return manifest
+        directory.removeBuild(app, build)
     }
 
-    /// Learnt from the region once, then kept: a region that changes its key is not believed.
-    private func releaseKey() async throws -> [UInt8] {
-        let path = "\(directory.root)/release-key.pub"
-        if let text = try? String(contentsOfFile: path, encoding: .utf8),
-            let key = bytesFromHex(text.trimmingCharacters(in: .whitespacesAndNewlines))
-        {
-            return key
-        }
-        let answer = try await client.region()
-        guard let key = bytesFromHex(answer.releaseKey), key.count == 32 else {
-            throw AgentFailure("the region's release key is not one")
-        }
-        try directory.write(Data((answer.releaseKey + "\n").utf8), to: path)
-        return key
-    }
+    // MARK: Announcing
 
-    /// Fetches by pieces while telling the tracker, so that others fetch from us what we have.
-    private func transfer(_ manifest: Manifest, to path: String) async throws {
-        var fingerprint = Fingerprint()
-        fingerprint.feed(peer.rawValue)
-        fingerprint.feed(manifest.facts.build.rawValue)
-        let name = manifest.packName
-        let fetcher = try await PackFetcher.open(
-            manifest: manifest, finalPath: path, sources: FetchSources(), peer: peer, client: pieces, clock: clock,
-            seed: fingerprint.value, logger: logger)
-        shelf.put(fetcher.shared, as: name)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await fetcher.run() }
-            group.addTask { [self] in
-                while !Task.isCancelled {
-                    if let answer = try? await announce(name) {
-                        fetcher.setSources(
-                            FetchSources(
-                                mirrors: [try PackEndpoint(answer.mirrorEndpoint)],
-                                neighbours: answer.neighbours.compactMap { try? PackEndpoint($0.endpoint) }))
-                    }
-                    try await Task.sleep(for: .milliseconds(Self.announceMilliseconds))
+    /// Keeps packs announced that are kept and not being fetched: slowly, but before the tracker forgets them.
+    func announceKept() async {
+        var due: [PackName: ContinuousClock.Instant] = [:]
+        var backoff = Backoff(maximumMilliseconds: settings.keptAnnounceMilliseconds, seed: seed("announce"))
+        while !Task.isCancelled {
+            let names = shelf.names
+            due = due.filter { names.contains($0.key) }
+            for name in names where due[name] ?? .now <= .now && !isFetching(name) {
+                do {
+                    _ = try await announce(name)
+                    backoff.succeeded()
+                    due[name] = .now.advanced(by: .milliseconds(settings.keptAnnounceMilliseconds))
+                } catch {
+                    due[name] = .now.advanced(by: .milliseconds(backoff.nextMilliseconds()))
                 }
             }
-            try await group.next()
-            group.cancelAll()
+            try? await Task.sleep(for: .milliseconds(Self.announceLookMilliseconds))
         }
-        let progress = fetcher.progress
-        logger.info(
-            "fetched",
-            metadata: [
-                "build": "\(name)", "from-peers": "\(progress.bytesFromPeers)",
-                "from-mirror": "\(progress.bytesFromMirrors)",
-            ])
     }
 
-    private func announce(_ name: PackName) async throws -> AnnounceAnswer {
+    func announce(_ name: PackName) async throws(ClientFailure) -> AnnounceAnswer {
         try await client.announce(name.app, name.build, AnnounceBody(peer: peer, endpoint: endpoint))
     }
 
-    /// Each raw segment is verified; the manifest is written last, so that a build with one is whole.
-    private func unpack(_ app: AppName, _ build: BuildID, _ manifest: Manifest, from path: String) async throws {
-        try directory.make(directory.build(app, build))
-        let target = directory.binary(app, build)
-        let result: Result<Void, PackFailure> = await withCheckedContinuation { continuation in
-            Self.files.async {
-                continuation.resume(
-                    returning: Result { () throws(PackFailure) in
-                        try PackReader(path: path, manifest: manifest).unpack(to: target)
-                    })
-            }
-        }
-        do throws(PackFailure) { try result.get() } catch {
-            directory.remove(path)
-            throw AgentFailure("the pack of \(app)/\(build) does not unpack: \(error)")
-        }
-        try directory.write(Data(manifest.bytes), to: directory.manifestName(app, build))
+    func isFetching(_ name: PackName) -> Bool { fetching.withLock { $0.contains(name) } }
+
+    func setFetching(_ name: PackName, _ isFetching: Bool) {
+        _ = fetching.withLock { isFetching ? $0.insert(name).inserted : $0.remove(name) != nil }
     }
+
+    /// Ends its connections; nothing is fetched after.
+    func shutdown() async { await pieces.shutdown() }
 }

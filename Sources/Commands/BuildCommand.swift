@@ -63,9 +63,15 @@ struct JobWait {
     func run() async throws -> JobBody {
         let progress = ProgressLine()
         defer { progress.end() }
+        let patience = PatientQuestions(deadline: deadline, progress: progress)
+        Interruption.say("job \(job) goes on: drover job \(job) --wait; to end it: drover cancel \(job)")
+        defer { Interruption.say("") }
         var changed = LogSequence.zero
         while true {
-            let body = try await client.job(job, changedAfter: changed, wait: pollWait(deadline, atMost: 2000))
+            let after = changed
+            let body = try await patience.ask {
+                try await client.job(job, changedAfter: after, wait: pollWait(deadline, atMost: 2000))
+            }
             if body.status.hasEnded { return body }
             progress.show(Self.line(body))
             if isOver(deadline) {

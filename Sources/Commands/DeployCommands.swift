@@ -99,17 +99,26 @@ struct DeploymentWait {
     let client: GlobalClient
     let id: Revision
     let deadline: ContinuousClock.Instant?
+    /// The end as one JSON object.
     let json: Bool
+    /// Every change as a JSON object of its own too.
+    var saysChanges = false
 
     func run() async throws {
         let progress = ProgressLine()
         defer { progress.end() }
+        let patience = PatientQuestions(deadline: deadline, progress: progress)
+        Interruption.say("deployment \(id) goes on: drover watch \(id)")
+        defer { Interruption.say("") }
+        var told: DeploymentBody?
         while true {
-            let body = try await client.deployment(id)
+            let body = try await patience.ask { try await client.deployment(id) }
             if !body.status.isOpen {
                 progress.end()
                 return try finish(body)
             }
+            if saysChanges, told.map({ !body.saysTheSame(as: $0) }) ?? true { try Terminal.say(json: body) }
+            told = body
             progress.show(Self.line(body))
             if isOver(deadline) {
                 progress.end()
@@ -117,7 +126,9 @@ struct DeploymentWait {
                     .stoppedWaiting, "stopped waiting; deployment \(id) is \(body.status.rawValue): drover watch \(id)")
             }
             // Its regions' numbers change without an event of its own, so the wait is short.
-            _ = try await client.deployment(id, changedAfter: body.changed, wait: pollWait(deadline, atMost: 1000))
+            _ = try await patience.ask {
+                try await client.deployment(id, changedAfter: body.changed, wait: pollWait(deadline, atMost: 1000))
+            }
         }
     }
 
@@ -169,6 +180,17 @@ struct WatchCommand: AsyncParsableCommand {
         } else {
             throw CommandStop(.refused, "drover: \"\(subject)\" is neither a deployment nor an app")
         }
-        try await DeploymentWait(client: client, id: id, deadline: deadline, json: server.json).run()
+        try await DeploymentWait(
+            client: client, id: id, deadline: deadline, json: server.json, saysChanges: server.json
+        ).run()
+    }
+}
+
+extension DeploymentBody {
+    /// Apart from the sequence at which it was asked.
+    fileprivate func saysTheSame(as other: DeploymentBody) -> Bool {
+        var other = other
+        other.sequence = sequence
+        return self == other
     }
 }

@@ -18,13 +18,23 @@ package struct Drover: AsyncParsableCommand {
             BuildCommand.self, JobsCommand.self, JobCommand.self, CancelCommand.self, LogsCommand.self,
             BuildsCommand.self, DeployCommand.self, RollbackCommand.self, StatusCommand.self, WatchCommand.self,
             TargetsCommand.self, RegionsCommand.self, WorkersCommand.self, PeersCommand.self, LogCommand.self,
-            QueryCommand.self, VerifyCommand.self,
+            QueryCommand.self, VerifyCommand.self, ExportCommand.self, ImportCommand.self,
         ])
 
     package init() {}
 
     /// Parses, runs, and ends the process with the code that the outcome asks for.
     package static func mainWithExitCodes() async -> Never {
+        let code = await withTaskGroup(of: Void.self, returning: Int32.self) { group in
+            group.addTask { await Interruption.watch() }
+            let code = await runOnce()
+            group.cancelAll()
+            return code
+        }
+        Foundation.exit(code)
+    }
+
+    private static func runOnce() async -> Int32 {
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -32,19 +42,18 @@ package struct Drover: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-            Foundation.exit(CommandExit.done.rawValue)
+            return CommandExit.done.rawValue
         } catch let stop as CommandStop {
             Terminal.complain(stop.message)
-            Foundation.exit(stop.exit.rawValue)
+            return stop.exit.rawValue
         } catch let failure as ClientFailure {
             Terminal.complain("drover: \(failure)")
-            Foundation.exit(CommandStop(failure).exit.rawValue)
+            return CommandStop(failure).exit.rawValue
         } catch {
             let code = exitCode(for: error)
             let text = fullMessage(for: error)
             if code.isSuccess { Terminal.say(text) } else { Terminal.complain(text) }
-            Foundation.exit(
-                code.isSuccess ? 0 : code == .validationFailure ? CommandExit.refused.rawValue : code.rawValue)
+            return code.isSuccess ? 0 : code == .validationFailure ? CommandExit.refused.rawValue : code.rawValue
         }
     }
 }

@@ -52,7 +52,11 @@ struct JobCommand: AsyncParsableCommand {
             waiting.wait
             ? try await JobWait(client: client, job: id, deadline: waiting.deadline()).run()
             : try await client.job(id)
-        if server.json { return try Terminal.say(json: job) }
+        if server.json { try Terminal.say(json: job) } else { show(job) }
+        if waiting.wait { try JobWait.finish(job, quiet: true) }
+    }
+
+    private func show(_ job: JobBody) {
         let lines: [(String, String?)] = [
             ("job", "\(job.id)"), ("app", "\(job.app)"), ("status", Terminal.colored(job.status.rawValue)),
             ("reason", job.reason?.rawValue), ("detail", job.detail), ("repository", job.repository),
@@ -66,7 +70,6 @@ struct JobCommand: AsyncParsableCommand {
                 Terminal.say(name.padding(toLength: 16, withPad: " ", startingAt: 0) + value)
             }
         }
-        if waiting.wait { try JobWait.finish(job, quiet: true) }
     }
 }
 

@@ -53,12 +53,32 @@ struct TargetsCommand: AsyncParsableCommand {
 }
 
 struct RegionsCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "regions", abstract: "List regions.")
+    static let configuration = CommandConfiguration(
+        commandName: "regions", abstract: "List regions; suspend, resume or remove one.",
+        discussion: """
+            Deployments do not wait for a suspended region; it copies what it lacks before it switches when it returns. \
+            A removed one is forgotten.
+            """)
 
     @OptionGroup var server: ServerOptions
+    @Option(help: ArgumentHelp("Deploy without this one until it is resumed.", valueName: "name")) var suspend:
+        RegionName?
+    @Option(help: ArgumentHelp("Deploy to this one again.", valueName: "name")) var resume: RegionName?
+    @Option(help: ArgumentHelp("Forget this one and its copies.", valueName: "name")) var remove: RegionName?
+    @Option(help: "Why: recorded, and needed for a change.") var reason: String?
 
     func run() async throws {
-        let list = try await server.client().regions()
+        let client = try server.client()
+        let changes: [(RegionName?, GlobalClient.RegionChange)] = [
+            (suspend, .suspend), (resume, .resume), (remove, .remove),
+        ]
+        for case (let name?, let change) in changes {
+            guard let reason else {
+                throw CommandStop(.refused, "drover: say why: --\(change.rawValue) \(name) --reason TEXT")
+            }
+            _ = try await client.changeRegion(name, change, reason: reason)
+        }
+        let list = try await client.regions()
         if server.json { return try Terminal.say(json: list) }
         var table = Table(["REGION", "STATUS", "APPS", "ENDPOINT"])
         for region in list.regions {

@@ -78,7 +78,12 @@ final class ProgressLine {
     }
 
     func end() {
-        if Terminal.showsProgress, !shown.isEmpty { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
+        if !shown.isEmpty { Self.clear() }
+    }
+
+    /// Takes the line off the terminal.
+    static func clear() {
+        if Terminal.showsProgress { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
     }
 
     static func bar(_ done: UInt64, of all: UInt64, width: Int = 20) -> String {

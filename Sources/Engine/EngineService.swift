@@ -9,21 +9,33 @@ import Synchronization
 package struct EngineConfiguration: Sendable {
     /// What `engine-started` says.
     package var version: String
-    /// Settings to record if the log's differ; nil keeps the log's.
-    package var settings: Settings?
-    /// Why a new epoch begins; nil when none does.
+    /// The settings to go on with, given the log's: recorded where they differ.
+    package var settings: @Sendable (Settings) throws(Refusal) -> Settings
+    /// Why a new epoch begins; nil when none does. At most `maximumReasonBytes`.
     package var newEpochReason: String?
+    /// Where it stands that this log was found forked; nil for a log that nobody follows.
+    package var forkMarker: ForkMarker?
     /// Commands that may wait; one more is `busy`.
     package var maximumWaiting = 20_000
     /// Commands of one commit.
     package var maximumBatch = 2_000
-    /// The writer looks at the clock at least this often.
-    package var tickMilliseconds = 500
+    /// Frames of one commit: from there on commands wait for the next.
+    package var maximumBatchFrames = 20_000
+    /// Where the state is hashed into the log.
+    package var hashing = StateHashing()
+    /// The writer looks at the clock at least this often, and 16 times in a lease.
+    package var maximumTickMilliseconds = 500
 
-    package init(version: String, settings: Settings? = nil, newEpochReason: String? = nil) {
+    package static let maximumReasonBytes = 500
+
+    package init(
+        version: String, newEpochReason: String? = nil, forkMarker: ForkMarker? = nil,
+        settings: @escaping @Sendable (Settings) throws(Refusal) -> Settings = { (old) throws(Refusal) in old }
+    ) {
         self.version = version
-        self.settings = settings
         self.newEpochReason = newEpochReason
+        self.forkMarker = forkMarker
+        self.settings = settings
     }
 }
 
@@ -35,9 +47,15 @@ package final class EngineService<A: Aggregate>: Sendable {
     typealias Core = EngineCore<A>
 
     private enum Work: Sendable {
-        case command(Submission<A.Command>, @Sendable (Result<CommandOutcome<A.Answer>, EngineFailure>) -> Void)
+        case command(Submission<A.Command>, Answering)
         case read(@Sendable (A.State, LogPosition, Timestamp) -> Void, onFailure: @Sendable (EngineFailure) -> Void)
+
+        var isCommand: Bool {
+            if case .command = self { true } else { false }
+        }
     }
+
+    fileprivate typealias Answering = @Sendable (Result<CommandOutcome<A.Answer>, EngineFailure>) -> Void
 
     private struct Inbox: Sendable {
         var work: [Work] = []
@@ -45,6 +63,19 @@ package final class EngineService<A: Aggregate>: Sendable {
         var closed: EngineFailure?
         /// Set once: reads go on, commands are answered with this.
         var frozen: EngineFailure?
+
+        /// Takes the commands out that no one will decide.
+        mutating func removeCommands() -> [Work] {
+            let commands = work.filter(\.isCommand)
+            work.removeAll(where: \.isCommand)
+            return commands
+        }
+    }
+
+    /// A state's hash on its way into the log.
+    private struct Hash: Sendable {
+        var isUnderWay = false
+        var fact: Domain.LogEvent?
     }
 
     package let store: any LogStore
@@ -54,6 +85,7 @@ package final class EngineService<A: Aggregate>: Sendable {
     private let logger: Logger
     private let inbox = Mutex(Inbox())
     private let wake = DispatchSemaphore(value: 0)
+    private let hash = Mutex(Hash())
     private let signal: ChangeSignal
     private let ended = AsyncStream.makeStream(of: EngineFailure?.self)
 
@@ -64,8 +96,11 @@ package final class EngineService<A: Aggregate>: Sendable {
     ) throws(EngineFailure) {
         (self.store, self.codec, self.clock) = (store, codec, clock)
         (self.configuration, self.logger) = (configuration, logger)
-        let replay = try Replay<A>.whole(store, codec: codec)
+        let replay = try Replay<A>.whole(store, codec: codec, hashing: configuration.hashing)
         signal = ChangeSignal(at: replay.head)
+        if configuration.newEpochReason == nil, let seen = configuration.forkMarker?.text {
+            inbox.withLock { $0.frozen = EngineFailure(code: .forked, message: seen) }
+        }
         var writer = Writer(service: self, replay: replay)
         try writer.start()
         let started = SendableBox(writer)
@@ -119,10 +154,28 @@ package final class EngineService<A: Aggregate>: Sendable {
         await signal.wait(after: sequence, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    /// Accepts no further command until restarted (a follower is off our chain); reads go on.
-    package func freeze(_ message: String) {
-        inbox.withLock { inbox in
-            if inbox.frozen == nil { inbox.frozen = EngineFailure(code: .forked, message: message) }
+    /// Accepts no further command (a follower is off our chain), not even after a restart, until a new epoch; reads go
+    /// on. Commands that wait are answered with the failure. Returns when that is durable.
+    package func freeze(_ message: String) async {
+        let frozen = EngineFailure(code: .forked, message: message)
+        let waiting: [Work]? = inbox.withLock { inbox in
+            guard inbox.frozen == nil else { return nil }
+            inbox.frozen = frozen
+            return inbox.removeCommands()
+        }
+        guard let waiting else { return }
+        logger.error("no further command is accepted", metadata: ["reason": "\(message)"])
+        for work in waiting { Self.fail(work, frozen) }
+        guard let marker = configuration.forkMarker else { return }
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { [logger] in
+                do { try marker.write(message) } catch {
+                    logger.error(
+                        "a restart would forget that the log is forked",
+                        metadata: ["marker": "\(marker.path)", "failure": "\(error)"])
+                }
+                continuation.resume()
+            }
         }
     }
 
@@ -155,6 +208,36 @@ package final class EngineService<A: Aggregate>: Sendable {
             return nil
         }
         if let refused { Self.fail(work, refused) } else { wake.signal() }
+    }
+
+    /// Hashes a durable state beside the writer (which copies what it changes meanwhile), for its next batch. At most
+    /// one at a time: a state that takes longer than its events is hashed less often.
+    private func startHash(_ state: A.State, at sequence: LogSequence) {
+        let isFree = hash.withLock { hash in
+            defer { hash.isUnderWay = true }
+            return !hash.isUnderWay
+        }
+        guard isFree else { return }
+        DispatchQueue.global(qos: .utility).async { [self] in
+            let digest = try? StateCodec.stateHash(state)
+            hash.withLock { hash in
+                hash.isUnderWay = false
+                hash.fact = digest.map {
+                    .stateHashed(at: sequence, fingerprint: A.reducerFingerprint, digest: $0)
+                }
+            }
+            wake.signal()
+        }
+    }
+
+    /// Lets work wait for the next batch, before all that came since.
+    private func putBack(_ work: ArraySlice<Work>) {
+        let (refused, frozen) = inbox.withLock { inbox in
+            inbox.work.insert(contentsOf: work, at: 0)
+            return (inbox.frozen == nil ? [] : inbox.removeCommands(), inbox.frozen)
+        }
+        if let frozen { for work in refused { Self.fail(work, frozen) } }
+        wake.signal()
     }
 
     private func close(_ failure: EngineFailure) {
@@ -193,41 +276,79 @@ extension EngineService {
         init(service: EngineService<A>, replay: Replay<A>) {
             self.service = service
             core = Core(
-                state: replay.state, head: replay.head, lastTime: replay.lastTime, codec: service.codec,
-                reading: service.clock.read())
+                state: replay.state, head: replay.head, codec: service.codec,
+                clock: LogClock(after: replay.lastTime, reading: service.clock.read()))
         }
 
-        /// Appends what every start says.
+        /// Appends what every start says. A new epoch ends what a fork has stopped.
         mutating func start() throws(EngineFailure) {
             var batch = Core.PendingBatch()
-            if let reason = service.configuration.newEpochReason {
+            let configuration = service.configuration
+            if let reason = configuration.newEpochReason {
+                guard reason.utf8.count <= EngineConfiguration.maximumReasonBytes else {
+                    throw EngineFailure(
+                        code: .failed,
+                        message: "the new epoch's reason is longer than \(EngineConfiguration.maximumReasonBytes) bytes"
+                    )
+                }
                 core.record(.epochStarted(epoch: core.head.epoch.next, reason: reason), into: &batch)
             }
-            core.record(.engineStarted(version: service.configuration.version, level: 1), into: &batch)
-            if let settings = service.configuration.settings, settings != A.log(core.state).settings {
-                core.record(.settingsChanged(settings), into: &batch)
-            }
-            do throws(StoreFailure) {
-                let position = try service.store.append(batch.frames)
-                _ = core.committed(batch, at: position)
-                service.signal.advance(to: position)
+            core.record(.engineStarted(version: configuration.version, level: 1), into: &batch)
+            let old = A.log(core.state).settings
+            do throws(Refusal) {
+                let settings = try configuration.settings(old)
+                if settings != old { core.record(.settingsChanged(settings), into: &batch) }
             } catch {
+                throw EngineFailure(code: .failed, message: error.message)
+            }
+            do throws(StoreFailure) { try append(batch) } catch {
                 throw EngineFailure(code: .failed, message: error.description)
             }
+            if configuration.newEpochReason != nil { try forgetFork() }
+        }
+
+        private func forgetFork() throws(EngineFailure) {
+            guard let marker = service.configuration.forkMarker else { return }
+            do { try marker.remove() } catch {
+                throw EngineFailure(
+                    code: .failed, message: "\(marker.path) cannot be removed: \(error); remove it, then start again")
+            }
+        }
+
+        /// Makes a batch durable.
+        @discardableResult
+        private mutating func append(
+            _ batch: Core.PendingBatch
+        ) throws(StoreFailure) -> [CommandOutcome<A.Answer>] {
+            let before = core.head.sequence
+            let position = try service.store.append(batch.frames)
+            let outcomes = core.committed(batch, at: position)
+            service.signal.advance(to: position)
+            if service.configuration.hashing.isDue(after: before, at: position.sequence) {
+                service.startHash(core.state, at: position.sequence)
+            }
+            return outcomes
         }
 
         mutating func run() {
             while true {
-                _ = service.wake.wait(timeout: .now() + .milliseconds(service.configuration.tickMilliseconds))
-                let (work, closed) = service.inbox.withLock { inbox in
+                _ = service.wake.wait(timeout: .now() + .milliseconds(tickMilliseconds))
+                let work = service.inbox.withLock { inbox in
                     let most = min(inbox.work.count, service.configuration.maximumBatch)
                     let work = Array(inbox.work.prefix(most))
                     inbox.work.removeFirst(most)
-                    return (work, inbox.work.isEmpty ? inbox.closed : nil)
+                    return work
                 }
                 if let failure = process(work) { return end(failure) }
-                if closed != nil { return end(nil) }
+                let isOver = service.inbox.withLock { $0.closed != nil && $0.work.isEmpty }
+                if isOver { return end(nil) }
             }
+        }
+
+        /// Often enough that an idle writer of the shortest lease is not taken for a stalled one.
+        private var tickMilliseconds: Int {
+            let lease = Int(A.log(core.state).settings.leaseSeconds) * 1000
+            return min(service.configuration.maximumTickMilliseconds, max(lease / 16, 10))
         }
 
         private func end(_ failure: EngineFailure?) {
@@ -246,73 +367,81 @@ extension EngineService {
 
         /// Decides and commits the commands, then runs the reads. A returned failure ends the engine.
         private mutating func process(_ work: [Work]) -> EngineFailure? {
+            let clock = core.clock
             var batch = Core.PendingBatch()
+            if let fact = service.hash.withLock({ $0.fact.take() }) { core.record(fact, into: &batch) }
             core.tick(service.clock.read(), into: &batch)
-            var answers: [@Sendable (Result<CommandOutcome<A.Answer>, EngineFailure>) -> Void] = []
-            for case .command(let submission, let answer) in work {
-                core.decide(submission, into: &batch)
-                answers.append(answer)
+            let (done, answers) = decide(work, into: &batch)
+            if done < work.count { service.putBack(work[done...]) }
+            let fatal = commit(batch, answers, clock: clock)
+            for case .read(let body, let onFailure) in work[..<done] {
+                if let fatal { onFailure(fatal) } else { body(core.state, core.head, core.clock.now) }
             }
-            let fatal = commit(batch, answers)
-            if let fatal {
-                for case .read(_, let onFailure) in work { onFailure(fatal) }
-                return fatal
+            return fatal
+        }
+
+        /// Decides until the batch is full; how far it came.
+        private mutating func decide(
+            _ work: [Work], into batch: inout Core.PendingBatch
+        ) -> (done: Int, [Answering]) {
+            var answers: [Answering] = []
+            for (place, item) in work.enumerated() {
+                if batch.frames.count >= service.configuration.maximumBatchFrames { return (place, answers) }
+                if case .command(let submission, let answer) = item {
+                    core.decide(submission, into: &batch)
+                    answers.append(answer)
+                }
             }
-            for case .read(let body, _) in work { body(core.state, core.head, core.clock.now) }
-            return nil
+            return (work.count, answers)
         }
 
         private mutating func commit(
-            _ batch: Core.PendingBatch,
-            _ answers: [@Sendable (Result<CommandOutcome<A.Answer>, EngineFailure>) -> Void]
+            _ batch: Core.PendingBatch, _ answers: [Answering], clock: LogClock
         ) -> EngineFailure? {
             guard !batch.frames.isEmpty else {
                 reply(core.committed(batch, at: core.head), to: answers)
                 return nil
             }
             do throws(StoreFailure) {
-                let position = try service.store.append(batch.frames)
+                let outcomes = try append(batch)
                 hasFailed = false
-                let outcomes = core.committed(batch, at: position)
-                service.signal.advance(to: position)
                 reply(outcomes, to: answers)
                 return nil
             } catch {
-                return recover(from: error, batch, answers)
+                return recover(from: error, batch, answers, clock: clock)
             }
         }
 
-        private func reply(
-            _ outcomes: [CommandOutcome<A.Answer>],
-            to answers: [@Sendable (Result<CommandOutcome<A.Answer>, EngineFailure>) -> Void]
-        ) {
+        private func reply(_ outcomes: [CommandOutcome<A.Answer>], to answers: [Answering]) {
             for (outcome, answer) in zip(outcomes, answers) { answer(.success(outcome)) }
         }
 
         /// After a failed or unknown commit: reopen, see whether the batch is in the log, answer everyone truly, and
         /// start again from the durable log. A second failure in a row ends the engine.
+        ///
+        /// - Parameter clock: log time before the batch: what its tick had found is found again if it is not there.
         private mutating func recover(
-            from failure: StoreFailure, _ batch: Core.PendingBatch,
-            _ answers: [@Sendable (Result<CommandOutcome<A.Answer>, EngineFailure>) -> Void]
+            from failure: StoreFailure, _ batch: Core.PendingBatch, _ answers: [Answering], clock: LogClock
         ) -> EngineFailure? {
             service.logger.error("commit failed", metadata: ["failure": "\(failure)"])
-            let before = core.head
             do {
+                let before = core.head
                 try service.store.reopen()
-                let replay = try Replay<A>.whole(service.store, codec: service.codec)
+                let replay = try Replay<A>.whole(
+                    service.store, codec: service.codec, hashing: service.configuration.hashing)
                 let landed = try durable(batch.frames, after: before)
                 core = Core(
-                    state: replay.state, head: replay.head, lastTime: replay.lastTime, codec: service.codec,
-                    reading: service.clock.read())
+                    state: replay.state, head: replay.head, codec: service.codec, clock: landed ? core.clock : clock)
                 service.signal.advance(to: core.head)
                 if landed {
                     reply(core.committed(batch, at: replay.head), to: answers)
                     return nil
                 }
+                if failure.outcome != .unchanged { try seal() }
             } catch {
                 let unknown = EngineFailure(
                     code: .outcomeUnknown,
-                    message: "the log failed (\(failure)) and could not be read again: ask for the outcome later")
+                    message: "the log failed (\(failure)) and then again (\(error)): ask for the outcome later")
                 for answer in answers { answer(.failure(unknown)) }
                 return EngineFailure(code: .stopped, message: "the log could not be opened again: \(error)")
             }
@@ -320,6 +449,16 @@ extension EngineService {
             for answer in answers { answer(.failure(failed)) }
             defer { hasFailed = true }
             return hasFailed ? EngineFailure(code: .stopped, message: "the log failed twice: \(failure)") : nil
+        }
+
+        /// Appends an event in place of a batch that was not found after a commit of unknown outcome. Until something
+        /// durable stands there, the old end may be in the page cache only, and the batch come back after a loss of
+        /// power.
+        private mutating func seal() throws(StoreFailure) {
+            var batch = Core.PendingBatch()
+            core.tick(service.clock.read(), into: &batch)
+            if batch.frames.isEmpty { core.record(.engineStalled(milliseconds: 0), into: &batch) }
+            try append(batch)
         }
 
         /// Whether the log's tail behind `head` is this batch, by command id and content.

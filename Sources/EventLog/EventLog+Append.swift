@@ -21,12 +21,23 @@ extension EventLog {
         do {
             let end = try environment.write { transaction in try write(batch, transaction) }
             signal.announce(end.sequence.rawValue)
+            checkReadersNowAndThen()
             return end
         } catch {
             let failure = StoreFailure(error, directory: directory)
             if failure.outcome == .unknown { needsReopen.withLock { $0 = true } }
             throw failure
         }
+    }
+
+    /// A reader in another process that died would keep its pages from being used again for ever. Not being able to look
+    /// is no failure of the append.
+    private func checkReadersNowAndThen() {
+        let isDue = appends.withLock { appends in
+            appends = (appends + 1) % max(1, settings.readerCheckAppends)
+            return appends == 0
+        }
+        if isDue { _ = try? environment.checkReaders() }
     }
 
     private func write(_ batch: EncodedBatch, _ transaction: borrowing Transaction) throws -> LogPosition {

@@ -21,6 +21,8 @@ package final class EventLog: LogStore {
         package var lockWaitSeconds = 5.0
         /// How often a reader in another process looks for new batches.
         package var pollMilliseconds = 50
+        /// A writer frees the places of readers that died after every so many appends.
+        package var readerCheckAppends = 1000
         /// Frames a check reads in one transaction, so that it does not hold old pages for long.
         package var verifyFramesPerTransaction = 20_000
 
@@ -53,6 +55,8 @@ package final class EventLog: LogStore {
     let readQueue: DispatchQueue
     /// Set by a commit whose outcome is unknown: only `reopen` goes on from there.
     let needsReopen = Mutex(false)
+    /// Since the readers were looked at.
+    let appends = Mutex(0)
     /// Nil in a reader.
     private let lock: DataLock?
 

@@ -36,13 +36,17 @@ package final class PackReader: Sendable {
         }
     }
 
+    /// Where `unpack` writes before the file has its name: what a killed process leaves there is written over by the
+    /// next one, so only one may unpack to a path at a time.
+    package static func temporaryPath(of path: String) -> String { "\(path).unpacking" }
+
     /// Writes the raw file to `path` with mode 0755, whole, verified and durable, or not at all. Each segment is
     /// compared with its digest. `progress`: raw bytes written. Memory: a few MiB, and zstd's window.
     package func unpack(
         to path: String, progress: (UInt64) -> Void = { _ in }, isCancelled: () -> Bool = { false }
     ) throws(PackFailure) {
         try checkLength()
-        let temporary = "\(path).unpacking-\(getpid())"
+        let temporary = Self.temporaryPath(of: path)
         let target = try OpenFile.open(temporary, flags: O_RDWR | O_CREAT | O_TRUNC, mode: 0o600)
         do throws(PackFailure) {
             try unpackSegments(target, progress: progress, isCancelled: isCancelled)

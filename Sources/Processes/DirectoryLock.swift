@@ -38,6 +38,7 @@ package final class DirectoryLock: Sendable {
 package func renameReplacing(_ source: String, to target: String) throws(ProcessFailure) {
     guard unsafe rename(source, target) == 0 else {
         throw ProcessFailure(
-            code: "io", message: "\(source) cannot be renamed to \(target): is the disk full, or the directory not ours?")
+            code: "io",
+            message: "\(source) cannot be renamed to \(target): is the disk full, or the directory not ours?")
     }
 }

@@ -5,6 +5,10 @@ internal import Ports
 struct ProcessStatus: Hashable, Sendable {
     /// One letter: `R`, `S`, ..., `Z` for a zombie.
     var state: UInt8
+    /// Field 5: its process group.
+    var group: Int32
+    /// Field 6: its session.
+    var session: Int32
     /// Field 22: clock ticks from boot to its start.
     var startTicks: UInt64
 
@@ -19,14 +23,18 @@ struct ProcessStatus: Hashable, Sendable {
     init?(stat bytes: [UInt8]) {
         guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
-        guard fields.count > 19, let state = fields[0].first,
-            let ticks = UInt64(String(decoding: fields[19], as: UTF8.self))
+        guard fields.count > 19, let state = fields[0].first, let group: Int32 = number(fields[2]),
+            let session: Int32 = number(fields[3]), let ticks: UInt64 = number(fields[19])
         else { return nil }
-        (self.state, self.startTicks) = (state, ticks)
+        (self.state, self.group, self.session, self.startTicks) = (state, group, session, ticks)
     }
 
     /// A zombie or one being torn down runs no more.
     var hasEnded: Bool { state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") || state == UInt8(ascii: "x") }
+}
+
+private func number<Number: FixedWidthInteger>(_ field: ArraySlice<UInt8>) -> Number? {
+    Number(String(decoding: field, as: UTF8.self))
 }
 
 /// This boot's random id; empty where the kernel tells none.

@@ -6,11 +6,15 @@ package import Logging
 package func globalProjectors(engine: EngineService<Global>, logger: Logger) -> [Projector<Global>] {
     [
         Projector(name: "lease-reaper", engine: engine, logger: logger) { state, now in
-            let plan = state.queue.planLeases(settings: state.log.settings, now: now)
+            let plan = state.queue.planLeases(world: state.queueWorld(now: now))
             return Plan(effects: plan.effects.map(GlobalCommand.queue), askAgainAt: plan.askAgainAt)
         },
         Projector(name: "deployments", engine: engine, logger: logger) { state, now in
-            let plan = state.targets.plan(world: state.targetsWorld, now: now)
+            let plan = state.targets.planDeployments(world: state.targetsWorld, now: now)
+            return Plan(effects: plan.effects.map(GlobalCommand.targets), askAgainAt: plan.askAgainAt)
+        },
+        Projector(name: "reissue", looksAtChanges: false, engine: engine, logger: logger) { state, now in
+            let plan = state.targets.planReissues(epoch: state.log.epoch, now: now)
             return Plan(effects: plan.effects.map(GlobalCommand.targets), askAgainAt: plan.askAgainAt)
         },
     ]

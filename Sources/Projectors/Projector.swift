@@ -9,20 +9,25 @@ import ServiceLifecycle
 package struct Projector<A: Aggregate>: Service {
     /// Its name in the log, as in `projector:lease-reaper`.
     package let name: String
+    /// Whether it plans again when the log has moved, not only when its plan said.
+    private let looksAtChanges: Bool
     private let engine: EngineService<A>
     private let logger: Logger
     private let plan: @Sendable (A.State, Timestamp) -> Plan<A.Command>
 
+    /// The shortest time between two looks, however fast the log moves.
+    package static var minimumPauseMilliseconds: Int64 { 200 }
     /// The longest time between two looks, whatever the plan says.
     package static var maximumPauseMilliseconds: Int64 { 10_000 }
     /// The pause after a refused effect or a busy engine.
     package static var retryPauseMilliseconds: Int64 { 1000 }
 
     package init(
-        name: String, engine: EngineService<A>, logger: Logger,
+        name: String, looksAtChanges: Bool = true, engine: EngineService<A>, logger: Logger,
         plan: @escaping @Sendable (A.State, Timestamp) -> Plan<A.Command>
     ) {
-        (self.name, self.engine, self.logger, self.plan) = (name, engine, logger, plan)
+        (self.name, self.looksAtChanges) = (name, looksAtChanges)
+        (self.engine, self.logger, self.plan) = (engine, logger, plan)
     }
 
     package func run() async throws {
@@ -46,7 +51,8 @@ package struct Projector<A: Aggregate>: Service {
             (plan(state, now), position, now)
         }
         var pause = min(
-            max(1, work.askAgainAt?.millisecondsSince(now) ?? Self.maximumPauseMilliseconds),
+            max(
+                Self.minimumPauseMilliseconds, work.askAgainAt?.millisecondsSince(now) ?? Self.maximumPauseMilliseconds),
             Self.maximumPauseMilliseconds)
         for command in work.effects where !Task.isCancelled {
             let outcome = try await engine.submit(
@@ -56,6 +62,16 @@ package struct Projector<A: Aggregate>: Service {
                 pause = min(pause, Self.retryPauseMilliseconds)
             }
         }
-        _ = await engine.waitForChange(after: position.sequence, timeoutMilliseconds: pause)
+        await wait(after: position.sequence, milliseconds: pause)
+    }
+
+    private func wait(after sequence: LogSequence, milliseconds pause: Int64) async {
+        guard looksAtChanges else {
+            try? await Task.sleep(for: .milliseconds(pause))
+            return
+        }
+        try? await Task.sleep(for: .milliseconds(Self.minimumPauseMilliseconds))
+        _ = await engine.waitForChange(
+            after: sequence, timeoutMilliseconds: pause - Self.minimumPauseMilliseconds)
     }
 }

@@ -4,9 +4,11 @@ import Domain
 import Engine
 import Foundation
 import Logging
+import Metrics
 import Packs
 import Ports
 import ServiceLifecycle
+import Serving
 import Swarm
 import Transfer
 import Wire
@@ -39,6 +41,7 @@ struct Mirror: Service {
     private let clock: any ClockSource
     private let settings: MirrorSettings
     private let seed: UInt64
+    private let metrics: MetricsRegistry
     private let logger: Logger
     private let copying = ByteBudget(bytes: Mirror.copyBytes)
     private let facts = AsyncStream.makeStream(of: Fact.self)
@@ -46,11 +49,11 @@ struct Mirror: Service {
     init(
         name: RegionName, engine: EngineService<Regional>, upstream: any RegionUpstream, keeper: StoreKeeper,
         manifests: Manifests, shelf: PackShelf, clock: any ClockSource, settings: MirrorSettings = MirrorSettings(),
-        seed: UInt64, logger: Logger
+        seed: UInt64, metrics: MetricsRegistry, logger: Logger
     ) {
         (self.name, self.engine, self.upstream, self.keeper) = (name, engine, upstream, keeper)
         (self.manifests, self.shelf, self.clock, self.settings) = (manifests, shelf, clock, settings)
-        (self.seed, self.logger, store) = (seed, logger, keeper.store)
+        (self.seed, self.metrics, self.logger, store) = (seed, metrics, logger, keeper.store)
     }
 
     private var now: Int64 { clock.read().monotonicMilliseconds }
@@ -214,10 +217,20 @@ struct Mirror: Service {
                 build, pack.attempt, detail: "missing from the store of \(name), or of another length")
         }
         let layout = try manifest.layout()
+        let (toPeers, toOthers) = (sentCounter(pack.name, to: "peer"), sentCounter(pack.name, to: "other"))
         let shared = try SharedPack(
             manifest: manifest, paths: [path],
             verified: PieceSet(pieceCount: layout.pieceCount, pieces: 0..<layout.pieceCount), clock: clock,
-            ledger: MirrorLedgerSettings(), seed: build.rawValue)
+            ledger: MirrorLedgerSettings(), seed: build.rawValue
+        ) { bytes, peer in (peer == nil ? toOthers : toPeers).increment(by: Int64(clamping: bytes)) }
         shelf.put(shared, as: pack.name)
+    }
+
+    /// Packed bytes that the mirror gave away of one build. Divided by the pack's length: the copies it sent.
+    private func sentCounter(_ pack: PackName, to receiver: String) -> Counter {
+        Counter(
+            label: "drover_mirror_sent_bytes",
+            dimensions: [("app", pack.app.rawValue), ("build", pack.build.description), ("to", receiver)],
+            factory: metrics)
     }
 }

@@ -84,7 +84,7 @@ package struct RegionService: Service {
         }
         let mirror = Mirror(
             name: configuration.name, engine: engine, upstream: upstream, keeper: keeper, manifests: manifests,
-            shelf: shelf, clock: clock, seed: configuration.swarmSeed, logger: logger)
+            shelf: shelf, clock: clock, seed: configuration.swarmSeed, metrics: metrics, logger: logger)
         // It follows its parent's shutdown by itself; the last of these ends first.
         try await ServiceGroup(
             configuration: .init(

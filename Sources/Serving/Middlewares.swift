@@ -33,6 +33,8 @@ package struct ProblemMiddleware: RouterMiddleware {
         case let problem as Problem: return problem
         case let error as HTTPError where error.status == .notFound:
             return Problem(.notFound, "there is no \(request.method) at this path: Schemas/openapi.yaml names them all")
+        case is CancellationError:
+            return Problem(.notReady, "the wait was ended: the server is shutting down, or the caller has gone")
         case let error as any HTTPResponseError where error.status.code < 500:
             return Problem(
                 code: TransportCode.invalid.rawValue, status: Int(error.status.code),
@@ -81,6 +83,7 @@ package struct GateMiddleware: RouterMiddleware {
 
     private func checkContentType(_ request: Request) throws(Problem) {
         let type = request.headers[.contentType] ?? ""
+        if type == "application/json" { return }
         let essence = type.prefix { $0 != ";" }.trimmingCharacters(in: .whitespaces).lowercased()
         guard essence == "application/json" || essence == "application/octet-stream" else {
             throw Problem(

@@ -116,7 +116,12 @@ extension Request {
 
     /// The body as one of the requests that the wire knows.
     package func strictBody<Body: WireRequest>(_ type: Body.Type, _ settings: ServingSettings) async throws -> Body {
-        try WireJSON.decodeStrictly(type, from: await bytes(maximum: settings.maximumBodyBytes))
+        try await strictBody(type, maximum: settings.maximumBodyBytes)
+    }
+
+    /// The same, for a request that may have more bytes than others.
+    package func strictBody<Body: WireRequest>(_ type: Body.Type, maximum: Int) async throws -> Body {
+        try WireJSON.decodeStrictly(type, from: await bytes(maximum: maximum))
     }
 
     /// Who says it is calling; anonymous people may.

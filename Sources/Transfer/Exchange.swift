@@ -174,6 +174,7 @@ struct Exchange: Sendable {
         while start < range.upperBound {
             let end = min(start + UInt64(settings.chunkBytes), range.upperBound)
             guard let chunk = await chunk(start..<end, file), await write(.body(chunk)) else { return false }
+            pack.sent(bytes: end - start, to: peer)
             start = end
         }
         guard await write(.end(nil)) else { return false }

@@ -33,7 +33,11 @@ package protocol PackSource: Sendable {
     /// Waits until the peer's offer is another one than this, or the task is cancelled.
     func offerChange(to peer: PeerName, after version: UInt64) async
 
-    /// These bytes were sent, to a peer that named itself or to somebody.
+    /// So many packed bytes went out, to a peer that named itself or to somebody: told chunk by chunk, so that what is
+    /// broken off counts as well.
+    func sent(bytes: UInt64, to peer: PeerName?)
+
+    /// All of these bytes were sent.
     func served(_ range: Range<UInt64>, to peer: PeerName?)
 }
 

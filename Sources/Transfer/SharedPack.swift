@@ -19,12 +19,16 @@ package final class SharedPack: PackSource {
     }
 
     private let state: Mutex<State>
+    private let onSent: @Sendable (_ bytes: UInt64, _ peer: PeerName?) -> Void
 
-    /// `verified`: the pieces that were hashed and are in the file. With `ledger` settings it is a mirror's.
+    /// `verified`: the pieces that were hashed and are in the file. With `ledger` settings it is a mirror's. `onSent`
+    /// hears of everything that goes out.
     package init(
         manifest: Manifest, paths: [String], verified: PieceSet, clock: any ClockSource,
-        ledger: MirrorLedgerSettings? = nil, seed: UInt64 = 0
+        ledger: MirrorLedgerSettings? = nil, seed: UInt64 = 0,
+        onSent: @escaping @Sendable (_ bytes: UInt64, _ peer: PeerName?) -> Void = { _, _ in }
     ) throws(TransferFailure) {
+        self.onSent = onSent
         layout = try manifest.layout()
         (root, manifestBytes, self.paths, self.clock) = (manifest.totals.root, manifest.bytes, paths, clock)
         let version = UInt64(clamping: clock.read().wallMilliseconds)
@@ -73,10 +77,14 @@ package final class SharedPack: PackSource {
         }
     }
 
+    package func sent(bytes: UInt64, to peer: PeerName?) {
+        state.withLock { $0.servedBytes += bytes }
+        onSent(bytes, peer)
+    }
+
     package func served(_ range: Range<UInt64>, to peer: PeerName?) {
         let now = now
         let hasChanged = state.withLock { state in
-            state.servedBytes += range.upperBound - range.lowerBound
             guard let peer, state.ledger != nil else { return false }
             for piece in layout.pieces(within: range) { state.ledger?.pieceGiven(piece, to: peer, now: now) }
             return true
@@ -111,7 +119,15 @@ package final class PackShelf: PackCatalog {
     /// Replaces what stood there.
     package func put(_ pack: any PackSource, as name: PackName) { packs.withLock { $0[name] = pack } }
 
+    /// Takes away whatever has this name.
     package func remove(_ name: PackName) { packs.withLock { $0[name] = nil } }
+
+    /// Takes away the pack with this content; another one that has its name by now stays.
+    package func remove(_ name: PackName, root: Digest) {
+        packs.withLock { packs in
+            if packs[name]?.root == root { packs[name] = nil }
+        }
+    }
 
     /// Ascending.
     package var names: [PackName] { packs.withLock { $0.keys.sorted() } }

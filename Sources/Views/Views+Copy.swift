@@ -17,6 +17,7 @@ extension Views {
         provingChain: Bool, each progress: (ViewProgress) -> Void
     ) throws(ViewsFailure) {
         while true {
+            if isClosed { throw .closed }
             let done = file.position?.sequence ?? .zero
             if let last, done >= last { return }
             var batches = try reading { () throws(StoreFailure) in

@@ -24,7 +24,10 @@ package final class Views<Mapping: ViewMapping>: Sendable {
     /// What queries run on.
     private struct Shared {
         var queries: QueryPool?
+        var position: LogPosition?
         var isClosed = false
+        /// How often the file was made again.
+        var rebuilds = 0
     }
 
     package let path: String
@@ -32,7 +35,7 @@ package final class Views<Mapping: ViewMapping>: Sendable {
     let codec: any EventCodec<Mapping.Event>
     let settings: ViewSettings
     let logger: Logger
-    /// Held during an update; nil once closed.
+    /// Held during an update; nil once closed, and after a failure in putting a new file in its place.
     private let file: Mutex<ViewFile<Mapping>?>
     private let shared: Mutex<Shared>
     private let signal: PositionSignal
@@ -67,8 +70,11 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         }
     }
 
-    /// The end of what the views hold; nil before the first batch.
-    package var position: LogPosition? { file.withLock { $0?.position } }
+    /// The end of what reads see; nil before the first batch, and while the views are made again.
+    package var position: LogPosition? { shared.withLock { $0.position } }
+
+    /// How often the file was made again since it was opened: more often than now and then is a defect.
+    package var rebuilds: Int { shared.withLock { $0.rebuilds } }
 
     /// Writes whole batches and their end in one transaction.
     ///
@@ -80,21 +86,34 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         }
     }
 
-    /// Brings the views to the store's end. Makes them again where they are not on the store's chain, or far behind
-    /// an empty file. Answers the position reached.
+    /// Brings the views to the store's end. Makes them again where they are damaged or not on the store's chain,
+    /// and where an empty file is far behind. Answers the position reached.
     @discardableResult
     package func catchUp(
         from store: any LogStore, progress: (ViewProgress) -> Void = { _ in }
     ) throws(ViewsFailure) -> LogPosition {
-        let head = try reading { () throws(StoreFailure) in try store.head() }
-        let mustRebuild = try withFile { file throws(ViewsFailure) in
-            guard let position = file.position else { return head.sequence.rawValue >= settings.rebuildEvents }
-            if try isOnChain(position, store) { return false }
-            logger.warning("the views are not on the log's chain and are made again", metadata: ["at": "\(position)"])
-            return true
+        do throws(ViewsFailure) {
+            if let position = try follow(store, progress) { return position }
+        } catch {
+            guard error.code == .forked || error.code == .damaged else { throw error }
+            logger.warning("the views are made again", metadata: ["reason": "\(error.message)"])
         }
-        if mustRebuild { return try rebuild(from: store, progress: progress) }
+        return try rebuild(from: store, progress: progress)
+    }
+
+    /// Nil when making the file again is faster.
+    private func follow(
+        _ store: any LogStore, _ progress: (ViewProgress) -> Void
+    ) throws(ViewsFailure) -> LogPosition? {
+        let head = try reading { () throws(StoreFailure) in try store.head() }
         return try withFile { file throws(ViewsFailure) in
+            if let position = file.position {
+                guard try isOnChain(position, store) else {
+                    throw ViewsFailure(.forked, "they are at \(position.sequence), which is not on the log's chain")
+                }
+            } else if head.sequence.rawValue >= settings.rebuildEvents {
+                return nil
+            }
             try copy(from: store, to: file, upTo: nil, goal: head.sequence, provingChain: true) {
                 serve(file)
                 progress($0)
@@ -105,7 +124,7 @@ package final class Views<Mapping: ViewMapping>: Sendable {
     }
 
     /// Makes the views again beside the old file, then takes its place. Until then reads wait or are told
-    /// `views-behind`; after a failure the old file is as it was.
+    /// `views-behind`; after a failure the next update reads from what file there is.
     @discardableResult
     package func rebuild(
         from store: any LogStore, progress: (ViewProgress) -> Void = { _ in }
@@ -113,8 +132,9 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         let head = try reading { () throws(StoreFailure) in try store.head() }
         let fresh = path + ".rebuild"
         return try file.withLock { file throws(ViewsFailure) in
-            guard let old = file else { throw .closed }
+            if isClosed { throw .closed }
             stopServing()
+            shared.withLock { $0.rebuilds += 1 }
             try ViewFile<Mapping>.remove(fresh)
             let bulk = try ViewFile<Mapping>(path: fresh, mode: .bulk, codec: codec, settings: settings)
             do throws(ViewsFailure) {
@@ -125,7 +145,8 @@ package final class Views<Mapping: ViewMapping>: Sendable {
                 try? ViewFile<Mapping>.remove(fresh)
                 throw error
             }
-            try old.close()
+            // A damaged file may not close well; it goes either way.
+            try? file?.close()
             file = nil
             try ViewFile<Mapping>.remove(path)
             try replaceFile(path, by: fresh)
@@ -136,14 +157,15 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         }
     }
 
-    /// Ends reads and closes the file. Idempotent.
+    /// Ends reads and closes the file; a long update gives up first. Idempotent. Blocks.
     package func close() {
         let queries = shared.withLock { shared in
             shared.isClosed = true
+            shared.position = nil
             defer { shared.queries = nil }
             return shared.queries
         }
-        queries?.close()
+        queries?.close(.closed)
         signal.close()
         file.withLock { file in
             do throws(ViewsFailure) { try file?.close() } catch {
@@ -170,7 +192,7 @@ extension Views {
         let queries = try shared.withLock { shared throws(ViewsFailure) in
             if shared.isClosed { throw .closed }
             guard let queries = shared.queries else {
-                throw ViewsFailure(.behind, "the views are being made again: try again shortly")
+                throw ViewsFailure.rebuilding
             }
             return queries
         }
@@ -212,17 +234,33 @@ extension Views {
         return try result.get()
     }
 
+    /// `close` on a thread of its own, as an update may have to end first.
+    package func closeAside(then done: @escaping @Sendable () -> Void = {}) {
+        DispatchQueue.global().async {
+            self.close()
+            done()
+        }
+    }
+
+    /// Whether a long update should give up.
+    var isClosed: Bool { shared.withLock { $0.isClosed } }
+
     private func withFile<T>(_ body: (ViewFile<Mapping>) throws(ViewsFailure) -> T) throws(ViewsFailure) -> T {
         try file.withLock { file throws(ViewsFailure) in
-            guard let file else { throw .closed }
-            return try body(file)
+            if isClosed { throw .closed }
+            if let file { return try body(file) }
+            let opened = try ViewFile<Mapping>(path: path, mode: .live, codec: codec, settings: settings)
+            file = opened
+            return try body(opened)
         }
     }
 
     /// Lets reads see what a file holds now.
     private func serve(_ file: ViewFile<Mapping>) {
         shared.withLock { shared in
-            guard shared.queries == nil, !shared.isClosed else { return }
+            if shared.isClosed { return }
+            shared.position = file.position
+            guard shared.queries == nil else { return }
             shared.queries = QueryPool(path: path, schema: Mapping.schema, settings: settings)
         }
         signal.move(to: file.position?.sequence ?? .zero)
@@ -230,10 +268,11 @@ extension Views {
 
     private func stopServing() {
         let queries = shared.withLock { shared in
+            shared.position = nil
             defer { shared.queries = nil }
             return shared.queries
         }
-        queries?.close()
+        queries?.close(.rebuilding)
         signal.move(to: .zero)
     }
 }

@@ -42,7 +42,9 @@ package struct ViewsFailure: Error, Hashable, Sendable, CustomStringConvertible 
 
     package var description: String { "\(message) [\(code.rawValue)]" }
 
-    static let closed = ViewsFailure(.closed, "the views are closed: the process is shutting down")
+    static let closed = ViewsFailure(.closed, "the views are closed: they are opened again at the next start")
+
+    static let rebuilding = ViewsFailure(.behind, "the views are being made again: try again shortly")
 
     static func behind(_ wanted: LogSequence, at position: LogSequence) -> ViewsFailure {
         ViewsFailure(.behind, "the views are at \(position), not yet at \(wanted): try again shortly")

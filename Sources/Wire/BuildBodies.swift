@@ -32,7 +32,7 @@ package struct BuildBody: Hashable, Sendable, Codable {
         (rawBytes, packedBytes) = (build.pack.rawBytes, build.pack.packedBytes)
         succeededAt = WireTime(build.succeededAt)
         let live = state.fleet.liveRegions
-        replication = state.replication.status(id, over: live)
+        replication = state.replicationStatus(id)
         stored = state.replication.packs[id]?.stored ?? []
         missing = state.replication.missing(id, over: live)
         self.sequence = sequence

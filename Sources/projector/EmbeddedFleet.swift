@@ -20,7 +20,10 @@ final class EmbeddedFleet: Service {
 
     static let restartMilliseconds: Int64 = 500
     static let pollMilliseconds: Int64 = 50
-    static let stopSeconds: Int64 = 20
+    /// From TERM to KILL for a role's process, beyond what it takes to end by itself.
+    static let patienceSeconds: Int64 = 5
+    /// How long the fleet takes to end: workers and peers with their apps, then the regions.
+    static let stopSeconds = PeerCommandLine.stopSeconds + standardStopSeconds + 2 * patienceSeconds
 
     private let data: String
     private let logLevel: String
@@ -175,14 +178,15 @@ final class EmbeddedFleet: Service {
         for isRegion in [false, true] {
             let group = all.filter { $0.key.hasPrefix("region ") == isRegion }
             for identity in group.values { processes.signal(identity, SIGTERM) }
+            let seconds = Self.patienceSeconds + (isRegion ? standardStopSeconds : PeerCommandLine.stopSeconds)
             await withDiscardingTaskGroup { tasks in
-                for identity in group.values { tasks.addTask { await self.stopped(identity) } }
+                for identity in group.values { tasks.addTask { await self.stopped(identity, withinSeconds: seconds) } }
             }
         }
     }
 
-    private func stopped(_ identity: ProcessIdentity) async {
-        let deadline = ContinuousClock.now.advanced(by: .seconds(Self.stopSeconds))
+    private func stopped(_ identity: ProcessIdentity, withinSeconds seconds: Int64) async {
+        let deadline = ContinuousClock.now.advanced(by: .seconds(seconds))
         while processes.isRunning(identity) {
             if ContinuousClock.now >= deadline { processes.signal(identity, SIGKILL) }
             try? await Task.sleep(for: .milliseconds(Self.pollMilliseconds))

@@ -42,7 +42,9 @@ struct EverythingCommand: AsyncParsableCommand {
             missing: { fleet.missing }
         ) { fleet.globalIsBound($0) }
         let announcing = ReadyAnnouncer(fleet: fleet, file: place.readyFile)
-        try await runServices(global.services + [fleet, announcing], logger: logger)
+        try await runServices(
+            global.services + [fleet, announcing], logger: logger,
+            stopSeconds: EmbeddedFleet.stopSeconds + standardStopSeconds)
         withExtendedLifetime(lock) {}
     }
 

@@ -22,13 +22,19 @@ struct PeerCommandLine: AsyncParsableCommand {
         help: ArgumentHelp("A label that selectors and the tracker look at; may be repeated.", valueName: "name=value"))
     var labels: [String] = []
 
-    @Flag(help: "End the apps when the agent ends; otherwise they run on, and the next agent adopts them.")
+    @Flag(
+        help: ArgumentHelp(
+            "End the apps when the agent ends; otherwise they run on, and the next agent adopts them.",
+            discussion:
+                "At most \(AgentSettings.standardStopSeconds) seconds of their grace_seconds count then, KILL follows."
+        ))
     var stopApp = false
 
     func run() async throws {
         let settings = try await RoleSettings()
         let name: PeerName = try settings.name(name, "name", default: "peer-1")
         let place = try RolePlace(options, settings, data: ".drover/peers/\(name)", listen: "127.0.0.1:0")
+        try Self.checkAdvertised(place)
         let control = try controlURL(settings.text(control, "control"), flag: "control", what: "the region")
         let logger = try makeLogger("drover.peer.\(name)", options, settings)
         try prepareDirectory(place.data)
@@ -36,11 +42,23 @@ struct PeerCommandLine: AsyncParsableCommand {
         let service = AgentService(
             configuration: AgentConfiguration(
                 name: name, control: control, directory: place.data, labels: try Self.parse(labels),
-                host: place.listen.host, advertiseHost: place.advertise?.host, stopsApps: stopApp),
+                host: place.listen.host, port: place.listen.port, advertiseHost: place.advertise?.host,
+                advertisePort: place.advertise?.port, stopsApps: stopApp),
             clock: SystemClock(), logger: logger
         ) { announceReady(control, file: place.readyFile) }
-        try await runServices([service], logger: logger)
+        try await runServices([service], logger: logger, stopSeconds: stopApp ? Self.stopSeconds : nil)
         withExtendedLifetime(lock) {}
+    }
+
+    /// How long the agent takes to end with its apps: their grace, and what stands around it.
+    static let stopSeconds = Int64(AgentSettings.standardStopSeconds) + 15
+
+    /// Other peers must be told an address that leads here.
+    private static func checkAdvertised(_ place: RolePlace) throws {
+        guard place.advertise == nil, place.listen.host.allSatisfy({ "0.:".contains($0) }) else { return }
+        throw UsageProblem(
+            "--listen \(place.listen) is every address of this machine: say with --advertise HOST:PORT which one other "
+                + "peers reach it at (port 0: the port it listens on)")
     }
 
     private static func parse(_ labels: [String]) throws -> [String: String] {

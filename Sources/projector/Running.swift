@@ -16,8 +16,11 @@ func makeLogger(_ label: String, _ options: CommonOptions, _ settings: RoleSetti
     return logger
 }
 
-/// Runs until TERM or INT, then stops the services in the reverse order.
-func runServices(_ services: [any Service], logger: Logger) async throws {
+/// How long a role takes to end, where it does not say otherwise.
+let standardStopSeconds: Int64 = 30
+
+/// Runs until TERM or INT, then stops the services in the reverse order, in at most so many seconds.
+func runServices(_ services: [any Service], logger: Logger, stopSeconds: Int64? = nil) async throws {
     var configuration = ServiceGroupConfiguration(
         services: services.map {
             .init(
@@ -25,7 +28,7 @@ func runServices(_ services: [any Service], logger: Logger) async throws {
                 failureTerminationBehavior: .cancelGroup)
         },
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-    configuration.maximumGracefulShutdownDuration = .seconds(30)
+    configuration.maximumGracefulShutdownDuration = .seconds(stopSeconds ?? standardStopSeconds)
     try await ServiceGroup(configuration: configuration).run()
 }
 

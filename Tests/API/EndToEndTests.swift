@@ -13,7 +13,7 @@ import Wire
 /// The typed client against the routes, over a real socket.
 struct EndToEndTests {
     private func run(_ test: @Sendable (Fixture, GlobalClient) async throws -> Void) async throws {
-        let fixture = try Fixture()
+        let fixture = try Fixture(settings: { $0.watchesCallers = true })
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let app = Application(
@@ -24,6 +24,23 @@ struct EndToEndTests {
             try await test(fixture, GlobalClient(endpoint: "http://127.0.0.1:\(port)", actor: .person("ada")))
         }
         try await fixture.close()
+    }
+
+    /// The connection breaks while the claim waits: the job is for somebody who hears of it.
+    @Test func aCallerThatHasGoneClaimsNothing() async throws {
+        try await run { fixture, client async throws in
+            _ = try await client.joinRegion(.eu, endpoint: "http://127.0.0.1:1")
+            _ = try await client.joinWorker(.one, region: .eu)
+            let claim = Task { try await client.claim(.one, wait: .seconds(20)) }
+            #expect(try await eventually { try await fixture.isWaiting() })
+            claim.cancel()
+            _ = try? await claim.value
+            try await Task.sleep(for: .seconds(1))
+            _ = try await client.enqueue(.example())
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(try await fixture.engine.read { state, _ in state.queue.running.isEmpty })
+            #expect(try await client.claim(.one, wait: .seconds(5))?.job.rawValue == 1)
+        }
     }
 
     @Test func fromACommitToATarget() async throws {

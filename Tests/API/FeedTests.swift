@@ -108,17 +108,22 @@ struct FeedTests {
             let foreign = try await client.get(Self.path(after: other))
             #expect(foreign.status == 409)
             #expect(foreign.code == "forked")
-            #expect(try foreign.json(Problem.self).position == .start(of: fixture.engine.head.log))
+            #expect(try foreign.json(Problem.self).position == nil, "there is nothing in common")
             #expect(fixture.engine.notReady == nil)
             #expect(try await client.get("/readyz").status == 200)
             var ahead = fixture.engine.head
             ahead.sequence = LogSequence(rawValue: ahead.sequence.rawValue + 5)
-            #expect(try await client.get(Self.path(after: ahead)).code == "forked")
+            let lost = try await client.get(Self.path(after: ahead))
+            #expect(lost.code == "forked")
+            #expect(try lost.json(Problem.self).position == nil, "the region goes on with what it has")
             // It is of this epoch, so what it names was lost here: nothing more is accepted.
             let refused = try await client.post("/v1/jobs", EnqueueBody(.example()))
-            #expect(refused.status == 503)
-            #expect(refused.code == "not-ready")
-            #expect(try await client.get("/readyz").status == 503)
+            #expect(refused.status == 409)
+            #expect(refused.code == "forked")
+            #expect(try refused.json(Problem.self).detail.contains("restart with --new-epoch"))
+            let unready = try await client.get("/readyz")
+            #expect(unready.status == 503)
+            #expect(try unready.json(Problem.self).detail.contains("--new-epoch"))
             #expect(try await client.get("/v1/regions").status == 200)
         }
     }
@@ -128,7 +133,9 @@ struct FeedTests {
         let position = try await Self.positionPastTheEnd(in: directory)
         let second = try Fixture(newEpochReason: "restored", directory: directory)
         try await Application(router: second.api.router()).test(.router) { client async throws in
-            #expect(try await client.get(Self.path(after: position)).code == "forked")
+            let old = try await client.get(Self.path(after: position))
+            #expect(old.code == "forked")
+            #expect(try old.json(Problem.self).position == .start(of: position.log))
             #expect(try await client.post("/v1/jobs", EnqueueBody(.example())).status == 201)
         }
         try await second.close()

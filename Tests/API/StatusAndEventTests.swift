@@ -142,4 +142,23 @@ struct EventRouteTests {
             #expect(resumed.text.components(separatedBy: "\n\n").dropLast().count == 1)
         }
     }
+
+    @Test func aQueryAtWhatIsNotThereYetSaysTheHead() async throws {
+        try await Fixture.run { fixture, client async throws in
+            let head = fixture.engine.head.sequence
+            let now = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: head))
+            #expect(now.status == 200)
+            let future = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: head.next))
+            #expect(future.status == 422)
+            #expect(try future.json(Problem.self).detail.contains("ends at \(head)"))
+        }
+    }
+
+    @Test func aCutAnswerSaysSo() async throws {
+        try await Fixture.run(settings: { $0.maximumQueryRows = 2 }) { _, client async throws in
+            let sql = "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3"
+            let cut = try await client.post("/v1/query", QueryBody(sql: sql))
+            #expect(cut.text.contains(#""truncated":true"#))
+        }
+    }
 }

@@ -171,4 +171,18 @@ struct RegionRouteTests {
             #expect(try await client.get("/v1/regions/us/peers").status == 502)
         }
     }
+
+    /// A build whose only region is removed is gone, not pending for ever.
+    @Test func aBuildThatIsGoneSaysSo() async throws {
+        try await Fixture.run { fixture, client async throws in
+            try await fixture.joinWorker()
+            let build = try await fixture.build()
+            #expect(try await client.get("/v1/builds/\(build)").json(BuildBody.self).replication == .complete)
+            try await fixture.submit(.fleet(.regionJoin(.us, endpoint: "http://us")), actor: .region(.us))
+            try await fixture.submit(.fleet(.regionRemove(.eu, reason: "sold")))
+            #expect(try await client.get("/v1/builds/\(build)").json(BuildBody.self).replication == .gone)
+            let list = try await client.get("/v1/builds").json(BuildList.self)
+            #expect(list.builds.map(\.replication) == [.gone])
+        }
+    }
 }

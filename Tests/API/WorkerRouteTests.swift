@@ -69,6 +69,19 @@ struct WorkerRouteTests {
         }
     }
 
+    /// 4 MiB of lines and quotes, which JSON writes with two bytes each.
+    @Test func aLargeManifestIsTaken() async throws {
+        try await Fixture.run { fixture, client async throws in
+            try await fixture.joinWorker()
+            try await fixture.submit(.queue(.enqueue(.example())))
+            try await fixture.submit(.queue(.claim(.one)))
+            let start = "web 1 1\n"
+            let manifest = start + String(repeating: "\"\n", count: ((4 << 20) - start.utf8.count) / 2)
+            let body = UploadedBody(region: .eu, rawBytes: 9, packedBytes: 7, manifest: manifest)
+            #expect(try await client.post("/v1/jobs/1/attempts/1/uploaded", body).status == 200)
+        }
+    }
+
     @Test func onlyOneOfManyGetsAJob() async throws {
         try await Fixture.run { fixture, client async throws in
             try await fixture.joinWorker()

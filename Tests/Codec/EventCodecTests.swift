@@ -59,7 +59,7 @@ struct EventCodecTests {
     }
 
     @Test func unknownInformativeTypesArePassedOver() throws {
-        for type in [0x8000, 0x8002, 0xffff] as [UInt16] {
+        for type in [0x8000, 0x8004, 0xffff] as [UInt16] {
             #expect(try GlobalCodec().decode(type: type, schemaRevision: 9, payload: [1, 2]) == nil)
             #expect(try RegionalCodec().decode(type: type, schemaRevision: 9, payload: [1, 2]) == nil)
             #expect(eventWeight(type) == .informative)

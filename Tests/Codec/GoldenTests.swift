@@ -24,7 +24,7 @@ struct GoldenTests {
 
     @Test func goldenEventsAreOfEveryTypeAndComeBack() throws {
         var types: Set<UInt16> = []
-        for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") where !line.hasPrefix("state")
+        for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") where !line.hasPrefix("state ")
         {
             let words = line.split(separator: " ", omittingEmptySubsequences: false)
             let type = try #require(eventType(named: String(words[0])))

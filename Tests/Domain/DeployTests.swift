@@ -104,6 +104,41 @@ struct DeployTests {
         #expect(world.target()?.current.build == job(2))
     }
 
+    @Test("deploying what runs already keeps the build before it")
+    func sameBuildAgain() {
+        var world = built()
+        world.deploy(job(1))
+        world.deploy(job(2))
+        world.deploy(job(2))
+        #expect(world.target()?.revision == revision(3))
+        #expect(world.target()?.previous?.build == job(1))
+        world.deploy(job(2), to: .region(region("a")))
+        #expect(world.target(in: .region(region("a")))?.previous?.build == job(1))
+        world.deploy(nil)
+        #expect(world.target()?.current.build == job(1))
+    }
+
+    @Test("a reason and a selector that are too long together are refused, with both lengths")
+    func textLimit() {
+        var world = built()
+        func deploy(_ reason: Int, _ labels: Int) -> Refusal? {
+            let selector = PeerSelector(
+                labels: Dictionary(
+                    uniqueKeysWithValues: (0..<labels).map { ("k\($0)", String(repeating: "v", count: 40)) }))
+            let text = String(repeating: "r", count: reason)
+            return world.send(
+                .targets(.deploy(DeployRequest(app: app(), build: job(1), selector: selector, reason: text)))
+            ).refusal
+        }
+        #expect(deploy(DeployRequest.maximumTextBytes, 0) == nil)
+        #expect(deploy(DeployRequest.maximumTextBytes + 1, 0)?.code == .tooLarge)
+        #expect(deploy(50, 8) == nil)
+        let refusal = deploy(51, 8)
+        #expect(refusal?.code == .tooLarge)
+        #expect(refusal?.message.contains("51 bytes") == true)
+        #expect(refusal?.message.contains("(400)") == true)
+    }
+
     @Test("an old build that is gone cannot be rolled back to")
     func rollbackToGone() {
         var world = built()

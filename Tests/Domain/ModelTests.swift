@@ -53,7 +53,7 @@ struct ModelTests {
         "heartbeat", "uploaded", "succeeded", "attemptFailed", "attemptReleased", "leaseExpired", "requeued",
         "cancelRequested", "failed", "packStored", "packLost", "deploymentWaiting", "targetChanged", "regionConverged",
         "deploymentEnded", "regionJoined", "regionStatusChanged", "regionLevel", "workerJoined", "workerWaiting",
-        "workerDrain",
+        "workerDrain", "enqueueReused",
     ]
 }
 

@@ -171,7 +171,10 @@ struct LivenessTests {
 
     /// Nothing fails any more: regions are back, workers work, the reaper reaps.
     private func finish(_ world: inout GlobalWorld) {
-        for name in Universe.regions { world.send(.fleet(.regionJoin(name, endpoint: "http://0"))) }
+        for name in Universe.regions {
+            world.send(.fleet(.regionJoin(name, endpoint: "http://0")))
+            world.send(.fleet(.regionResume(name, reason: "repaired")))
+        }
         for name in Universe.workers {
             world.send(.fleet(.workerJoin(name, region("a"))))
             world.send(.fleet(.workerDrain(name, isDraining: false)))

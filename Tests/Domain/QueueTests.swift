@@ -97,6 +97,59 @@ struct QueueTests {
         #expect(world.state.queue.jobs[job(1)]?.attempt?.number == attempt(2))
     }
 
+    @Test("another worker's calls about an attempt are stale; other roles' are not")
+    func fencingByWorker() {
+        var world = GlobalWorld.fleet()
+        world.enqueue(request())
+        _ = world.claim("w1")
+        let calls: [QueueCommand] = [
+            .heartbeat(job(1), .first, counter: 9, stage: .build), .reportUploaded(job(1), .first, pack(1)),
+            .reportFailed(job(1), .first, .exit, detail: ""), .release(job(1), .first, detail: ""),
+        ]
+        for call in calls {
+            #expect(world.decide(.queue(call), by: .worker(worker("w2"))).code == .staleAttempt, "\(call)")
+            #expect(world.decide(.queue(call), by: .worker(worker("w1"))).code == nil, "\(call)")
+            #expect(world.decide(.queue(call), by: .person("ada")).code == nil, "\(call)")
+        }
+    }
+
+    @Test("refusals about attempts that cannot have been are not recorded")
+    func inventedAttempts() {
+        var world = GlobalWorld.fleet()
+        world.enqueue(request())
+        _ = world.claim()
+        #expect(world.beat(job(1), attempt(0), counter: 1).refusal?.attempt == nil)
+        #expect(world.beat(job(1), attempt(2), counter: 1).refusal?.attempt == nil)
+        world.send(.queue(.release(job(1), .first, detail: "")))
+        #expect(world.beat(job(1), .first, counter: 1).refusal?.attempt?.attempt == .first)
+    }
+
+    @Test("a worker of a region that is not live gets no job")
+    func claimsNeedALiveRegion() {
+        var world = GlobalWorld.fleet()
+        world.enqueue(request())
+        world.send(.fleet(.regionSuspend(region("a"), reason: "")))
+        #expect(world.send(.queue(.claim(worker("w1")))).code == .regionSuspended)
+        world.send(.fleet(.regionRemove(region("a"), reason: "")))
+        #expect(world.send(.queue(.claim(worker("w1")))).code == .regionRemoved)
+        world.send(.fleet(.regionResume(region("a"), reason: "")))
+        #expect(world.claim()?.job == job(1))
+    }
+
+    @Test("a keyed request answered with a known job is remembered, whatever becomes of that job")
+    func reuseIsRemembered() {
+        var world = GlobalWorld.fleet()
+        world.enqueue(request())
+        #expect(world.send(.queue(.enqueue(request()))).events == [], "no key, no event")
+        let reused = world.send(.queue(.enqueue(request())), key: "k")
+        #expect(reused.events == [.queue(.enqueueReused(job(1), request()))])
+        world.send(.queue(.cancel(job(1), reason: "")))
+        #expect(world.enqueue(request(), key: "k") == job(1))
+        #expect(world.send(.queue(.enqueue(request(commit: 2))), key: "k").code == .keyReused)
+        #expect(world.enqueue(request()) == job(2))
+        #expect(Global.command(from: reused.events ?? []) == .queue(.enqueue(request())))
+    }
+
     @Test("pack-stored is fenced by the attempt too")
     func packStoredIsFenced() {
         var world = GlobalWorld.fleet()
@@ -336,6 +389,63 @@ struct LeaseTests {
         #expect(world.effects.isEmpty)
         world.wait(milliseconds: 1)
         #expect(world.effects.count == 1)
+    }
+
+    /// A worker that waits for its region's word, heartbeat after heartbeat.
+    private func uploaded(attempts: UInt32 = 3) -> GlobalWorld {
+        var world = GlobalWorld.fleet()
+        var settings = Settings()
+        (settings.jobTimeoutSeconds, settings.maximumAttempts) = (300, attempts)
+        world.send(.changeSettings(settings))
+        world.enqueue(request())
+        _ = world.claim()
+        world.send(.queue(.reportUploaded(job(1), .first, pack(1))))
+        return world
+    }
+
+    private func beat(_ world: inout GlobalWorld, for seconds: Int64) {
+        for _ in 0..<(seconds / 10) {
+            world.wait(seconds: 10)
+            world.beat(job(1), .first, counter: UInt64(world.now.milliseconds))
+        }
+    }
+
+    @Test("an upload that its region does not confirm in a job's time is given up, though the worker lives")
+    func unconfirmedUpload() {
+        var world = uploaded()
+        beat(&world, for: 290)
+        #expect(world.effects == [])
+        beat(&world, for: 10)
+        #expect(world.effects == [.queue(.expireLease(job(1), .first))])
+        world.project()
+        #expect(world.state.queue.jobs[job(1)]?.phase == .queued)
+        #expect(world.beat(job(1), .first, counter: .max).code == .staleAttempt)
+    }
+
+    @Test("an upload to a region that was removed is given up at once, with the reason in words")
+    func uploadToARemovedRegion() {
+        var world = uploaded(attempts: 1)
+        #expect(world.effects == [])
+        world.send(.fleet(.regionRemove(region("a"), reason: "")))
+        #expect(world.effects == [.queue(.expireLease(job(1), .first))])
+        world.project()
+        #expect(world.failure(of: job(1)) == .lost)
+        guard case .queue(.failed(_, _, let detail))? = world.events.last else {
+            Issue.record("\(world.events)")
+            return
+        }
+        #expect(detail.contains("region a, which it uploaded to, was removed"))
+    }
+
+    @Test("after a start an upload has its whole time too")
+    func unconfirmedUploadAfterAStart() {
+        var world = uploaded()
+        beat(&world, for: 290)
+        world.fact(.engineStarted(version: "2", level: 1))
+        beat(&world, for: 290)
+        #expect(world.effects == [])
+        beat(&world, for: 10)
+        #expect(world.effects == [.queue(.expireLease(job(1), .first))])
     }
 
     @Test("after a start a cancelled attempt has its whole grace too")

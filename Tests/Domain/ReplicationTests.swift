@@ -46,13 +46,15 @@ struct ReplicationTests {
         #expect(world.send(.packLost(job(2), region: region("a"), detail: "")).code == .unknownBuild)
     }
 
-    @Test("a removed region's word counts no more until it joins again")
+    @Test("a removed region's word counts no more until an operator brings it back")
     func removedRegion() {
         var world = GlobalWorld.fleet()
         world.build(request(), in: ["a"])
         world.send(.fleet(.regionRemove(region("b"), reason: "")))
         #expect(world.store(job(1), in: "b").code == .regionRemoved)
         world.send(.fleet(.regionJoin(region("b"), endpoint: "http://b")))
+        #expect(world.store(job(1), in: "b").code == .regionRemoved)
+        world.send(.fleet(.regionResume(region("b"), reason: "repaired")))
         #expect(world.store(job(1), in: "b").events?.count == 1)
     }
 }
@@ -98,17 +100,34 @@ struct FleetTests {
         #expect(status(world, "a") == .suspended)
     }
 
-    @Test("a removed region can only join again")
+    @Test("a removed region is brought back by an operator alone")
     func removed() {
         var world = GlobalWorld.fleet()
         world.send(.fleet(.regionRemove(region("a"), reason: "")))
         let refused: [FleetCommand] = [
             .regionReport(region("a"), []), .regionSuspend(region("a"), reason: ""), .regionSilent(region("a")),
-            .regionResume(region("a"), reason: ""), .workerJoin(worker("w9"), region("a")),
+            .regionJoin(region("a"), endpoint: "http://a"), .workerJoin(worker("w9"), region("a")),
         ]
         for command in refused { #expect(world.send(.fleet(command)).code == .regionRemoved, "\(command)") }
-        world.send(.fleet(.regionJoin(region("a"), endpoint: "http://a")))
+        let message = world.send(.fleet(.regionJoin(region("a"), endpoint: ""))).refusal?.message
+        #expect(message?.contains("/v1/regions/a/resume") == true)
+        world.send(.fleet(.regionResume(region("a"), reason: "bought back")))
         #expect(status(world, "a") == .live)
+    }
+
+    @Test("a report has at most 500 levels")
+    func levelLimit() {
+        var world = GlobalWorld.fleet()
+        func report(_ count: Int) -> FleetCommand {
+            .regionReport(
+                region("a"),
+                (0..<count).map {
+                    RegionLevel(
+                        app: app("app-\($0)"), revision: revision(1), selected: 1, healthy: 1, failed: 0, silent: 0)
+                })
+        }
+        #expect(world.send(.fleet(report(FleetState.maximumLevels + 1))).code == .tooLarge)
+        #expect(world.send(.fleet(report(FleetState.maximumLevels))).events?.count == FleetState.maximumLevels)
     }
 
     @Test("levels: unchanged ones are no event, older ones are passed over")

@@ -85,17 +85,6 @@ import Testing
         second.stop()
     }
 
-    @Test func aFrozenEngineRefusesCommandsAndStillReads() async throws {
-        let engine = try makeEngine(FaultyStore())
-        engine.freeze("a follower is on another chain")
-        await #expect(throws: EngineFailure.self) {
-            try await engine.submit(.queue(.enqueue(request(1))), actor: .person("ada"))
-        }
-        #expect(try await engine.read { state, _ in state.queue.enqueued.rawValue } == 0)
-        #expect(engine.notReady?.code == .forked)
-        engine.stop()
-    }
-
     @Test func waitsEndByChangeByTimeAndByStop() async throws {
         let engine = try makeEngine(FaultyStore())
         let head = engine.head

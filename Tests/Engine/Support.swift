@@ -113,15 +113,31 @@ final class HandClock: ClockSource {
     }
 }
 
+/// Stands still, and counts who looks at it.
+final class CountingClock: ClockSource {
+    private let count = Mutex(0)
+
+    var reads: Int { count.withLock { $0 } }
+
+    func read() -> ClockReading {
+        count.withLock { $0 += 1 }
+        return ClockReading(wallMilliseconds: 1_000_000, monotonicMilliseconds: 0)
+    }
+}
+
 let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 func makeEngine(
-    _ store: any LogStore, clock: any ClockSource = HandClock(), newEpoch: String? = nil
+    _ store: any LogStore, clock: any ClockSource = HandClock(), newEpoch: String? = nil,
+    change: (inout EngineConfiguration) -> Void = { _ in }
 ) throws -> EngineService<Global> {
-    try EngineService(
-        store: store, codec: GlobalCodec(), clock: clock,
-        configuration: EngineConfiguration(version: "test", newEpochReason: newEpoch), logger: silentLogger)
+    var configuration = EngineConfiguration(version: "test", newEpochReason: newEpoch)
+    change(&configuration)
+    return try EngineService(
+        store: store, codec: globalCodec, clock: clock, configuration: configuration, logger: silentLogger)
 }
+
+let globalCodec = GlobalCodec()
 
 func request(_ number: Int, app: String = "web") -> JobRequest {
     JobRequest(

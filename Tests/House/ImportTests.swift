@@ -29,7 +29,7 @@ private let libraries: [String: Set<String>] = [
     "Serving": ["Hummingbird", "HTTPTypes"], "API": ["Hummingbird", "HTTPTypes"],
     "Console": ["Hummingbird", "HTTPTypes"],
     "Region": ["Hummingbird", "HTTPTypes"], "Client": ["AsyncHTTPClient", "NIOCore", "NIOHTTP1"],
-    "Agent": ["AsyncHTTPClient", "NIOCore", "NIOHTTP1"], "Commands": ["ArgumentParser"],
+    "Agent": ["AsyncHTTPClient", "NIOCore", "NIOHTTP1"], "Commands": ["ArgumentParser", "UnixSignals"],
     "Domain": ["DequeModule"],
 ]
 

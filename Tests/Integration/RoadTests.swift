@@ -88,8 +88,7 @@ import Wire
 
         /// Commits what stands there, builds it, and returns how that was told.
         func commit(_ system: System, _ path: String) async throws -> String {
-            try await system.git(path, "add", "-A")
-            try await system.git(path, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "change")
+            try await system.commitAll(path, "change")
             let done = try await system.drover(
                 ["build", "--repository", path, "--commit", "main", "--app", "app", "--wait"], server: url)
             #expect(done.code == 1, "\(done.text)")

@@ -29,18 +29,30 @@ final class System: Sendable {
     }
 
     /// Starts `projector` with these arguments; returns its process and the URL that it says it is ready at.
-    func start(_ arguments: [String]) async throws -> (ProcessIdentity, String) {
+    func start(
+        _ arguments: [String], environment: [String: String] = [:]
+    ) async throws -> (ProcessIdentity, String) {
         let ready = "\(directory)/ready-\(UUID().uuidString)"
-        let identity = try await processes.startDependent(
-            ProcessSpecification(
-                executable: try Self.product("projector"), arguments: arguments + ["--ready-file", ready],
-                environment: ["PATH": "/usr/local/bin:/usr/bin:/bin"], directory: directory,
-                outputPath: "\(directory)/output.log"),
-            deathSignal: SIGKILL)
+        let identity = try await startUnready(arguments + ["--ready-file", ready], environment: environment)
         let url = try await eventually("projector \(arguments) is ready") {
             try? String(contentsOfFile: ready, encoding: .utf8).trimmingCharacters(in: .newlines)
         }
         return (identity, url)
+    }
+
+    /// Starts `projector` and does not wait for it.
+    func startUnready(
+        _ arguments: [String], environment: [String: String] = [:]
+    ) async throws -> ProcessIdentity {
+        var command = [try Self.product("projector")] + arguments
+        // A preloaded library may set variables, and Swift then finds no arguments: it does so in `env` already.
+        if environment["LD_PRELOAD"] != nil { command.insert("/usr/bin/env", at: 0) }
+        return try await processes.startDependent(
+            ProcessSpecification(
+                executable: command[0], arguments: Array(command.dropFirst()),
+                environment: ["PATH": "/usr/local/bin:/usr/bin:/bin"].merging(environment) { $1 },
+                directory: directory, outputPath: "\(directory)/output.log"),
+            deathSignal: SIGKILL)
     }
 
     func client(_ url: String) -> GlobalClient { GlobalClient(endpoint: url, actor: .person("test")) }
@@ -83,11 +95,16 @@ final class System: Sendable {
                 while true; do sleep 1; done
                 """
             try Data(script.utf8).write(to: URL(filePath: path + "/app.sh"))
-            try await git(path, "add", "-A")
-            try await git(path, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "version \(version)")
+            try await commitAll(path, "version \(version)")
             commits.append(try await git(path, "rev-parse", "HEAD").trimmingCharacters(in: .whitespacesAndNewlines))
         }
         return (path, commits)
+    }
+
+    /// Commits all that stands there.
+    func commitAll(_ path: String, _ message: String) async throws {
+        try await git(path, "add", "-A")
+        try await git(path, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", message)
     }
 
     @discardableResult

@@ -122,4 +122,15 @@ struct PackDamageTests {
         #expect(code == .cancelled)
         #expect(packed.workshop.names == ["pack", "raw"])
     }
+
+    /// A killed process cannot clean up: the next one writes over what it left, and nothing piles up.
+    @Test func whatAKilledUnpackLeftIsWrittenOver() throws {
+        let packed = try PackedFile([UInt8](repeating: 5, count: 30_000), settings: settings(segmentBytes: 1024))
+        let target = packed.workshop.file("out")
+        #expect(PackReader.temporaryPath(of: target) == target + ".unpacking")
+        try packed.workshop.write([UInt8](repeating: 1, count: 50_000), "out.unpacking")
+        try packed.reader().unpack(to: target)
+        #expect(try packed.workshop.read("out") == packed.raw)
+        #expect(packed.workshop.names == ["out", "pack", "raw"])
+    }
 }

@@ -227,7 +227,7 @@ final class TestRegion: Sendable {
     func mirror(_ settings: MirrorSettings = MirrorSettings()) -> Mirror {
         Mirror(
             name: here, engine: engine, upstream: upstream, keeper: keeper, manifests: manifests, shelf: shelf,
-            clock: SystemClock(), settings: settings, seed: 1, logger: quietLogger)
+            clock: SystemClock(), settings: settings, seed: 1, metrics: MetricsRegistry(), logger: quietLogger)
     }
 
     func follower(_ ready: Announcement = Announcement { _ in }) -> FeedFollower {

@@ -31,6 +31,17 @@ struct AsOfTests {
         #expect(try await views.difference(from: history.log) == nil)
     }
 
+    /// The histories above hold every kind of event that changes rows.
+    @Test func theHistoriesLeaveNothingOut() throws {
+        let types = try Set(
+            seeds(6).flatMap { seed in
+                try GlobalHistory.random(seed: seed, steps: 160).log.all.flatMap(\.frames).map(\.type)
+            })
+        let numbers = Array(101...111) + Array(201...202) + Array(301...304) + Array(401...406) as [UInt16]
+        let missing = numbers.filter { !types.contains($0) }.map { eventTypeName($0) ?? "\($0)" }
+        #expect(missing == [])
+    }
+
     /// A view that forgets to look at the sequence would be seen by the property above: this is such a view.
     @Test func aViewThatShowsThePresentIsNoticed() async throws {
         let history = try GlobalHistory.random(seed: 3, steps: 160)

@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized) struct QueryTests {
     private static func opened(_ scratch: Scratch) async throws -> GlobalSQL {
         let views = try scratch.views()
-        try await views.catchUp(from: try GlobalHistory.random(seed: 5, steps: 150).log)
+        try await views.catchUp(from: try GlobalHistory.random(seed: 5, steps: 300).log)
         return views
     }
 

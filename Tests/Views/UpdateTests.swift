@@ -180,6 +180,87 @@ struct UpdateTests {
         }
     }
 
+    /// The file is spoilt behind the open views' back: the next update finds out and makes it again.
+    @Test(arguments: [
+        "DELETE FROM view_state", "DROP TABLE job_versions",
+        "INSERT INTO event_rows SELECT sequence + 1, epoch, time, type, revision, actor, command, cause, key, derived, job, "
+            + "app, region, worker, peer, payload FROM event_rows ORDER BY sequence DESC LIMIT 1",
+    ])
+    func damageFoundByAnUpdateIsMended(change: String) async throws {
+        var history = try GlobalHistory.random(seed: 52, steps: 40)
+        let scratch = try Scratch()
+        let views = try scratch.views()
+        defer { views.close() }
+        try await views.catchUp(from: history.log)
+        try Self.execute(change, views.path)
+        try history.send(.queue(.enqueue(JobRequest(app: app("web"), repository: "r", commit: commitID(77)))))
+        try history.commit()
+        try await views.catchUp(from: history.log)
+        #expect(views.position == history.log.head())
+        #expect(try await views.difference(from: history.log) == nil)
+    }
+
+    /// Copying a long log ends when the views are closed, not when the log does.
+    @Test func aLongUpdateGivesUpAtTheEnd() async throws {
+        let history = try GlobalHistory.random(seed: 53, steps: 60)
+        let scratch = try Scratch()
+        var settings = ViewSettings()
+        settings.eventsAtOnce = 1
+        let views = try scratch.views(settings: settings)
+        let steps = Mutex(0)
+        await #expect {
+            try await views.catchUp(from: history.log) { _ in
+                steps.withLock { $0 += 1 }
+                views.closeAside()
+                while !views.isClosed { usleep(1000) }
+            }
+        } throws: { ($0 as? ViewsFailure)?.code == .closed }
+        #expect(steps.withLock { $0 } == 1)
+    }
+
+    /// The finished file vanishes before it takes the old one's place: the next update goes on with what is there.
+    @Test func aFailureInPuttingAFileInPlaceIsNotTheEnd() async throws {
+        let history = try GlobalHistory.random(seed: 54, steps: 40)
+        let scratch = try Scratch()
+        let views = try scratch.views()
+        defer { views.close() }
+        try await views.catchUp(from: history.log)
+        await #expect(throws: ViewsFailure.self) {
+            try await views.rebuild(from: history.log) { _ in
+                try? FileManager.default.removeItem(atPath: views.path + ".rebuild")
+            }
+        }
+        #expect(views.position == nil)
+        try await views.catchUp(from: history.log)
+        #expect(views.position == history.log.head())
+        #expect(try await views.difference(from: history.log) == nil)
+    }
+
+    /// Who asks while the file is made again is told to come back, running or waiting.
+    @Test func queriesDuringARebuildAreBehind() async throws {
+        let history = try GlobalHistory.random(seed: 55, steps: 40)
+        let scratch = try Scratch()
+        let views = try scratch.views()
+        defer { views.close() }
+        try await views.catchUp(from: history.log)
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+        let codes = await withTaskGroup(of: ViewsFailure.Code?.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    do throws(ViewsFailure) {
+                        _ = try await views.query(endless)
+                        return nil
+                    } catch { return error.code }
+                }
+            }
+            try? await Task.sleep(for: .milliseconds(300))
+            _ = try? await views.rebuild(from: history.log)
+            return await group.reduce(into: [ViewsFailure.Code?]()) { $0.append($1) }
+        }
+        #expect(codes == Array(repeating: .behind, count: 8))
+        #expect(views.rebuilds == 1)
+    }
+
     private static func execute(_ sql: String, _ path: String) throws {
         try DatabaseQueue(path: path).write { try $0.execute(sql: sql) }
     }

@@ -54,6 +54,7 @@ extension EventType {
         case 300..<400: .targets
         case 400..<500: .fleet
         case 500..<600: .region
+        case 0x8002: .queue
         default: .log
         }
     }
@@ -73,6 +74,8 @@ extension EventType {
         case .levelRaised: "level-raised"
         case .settingsChanged: "settings-changed"
         case .refused: "refused"
+        case .enqueueReused: "enqueue-reused"
+        case .stateHashed: "state-hashed"
         case .jobEnqueued: "job-enqueued"
         case .jobClaimed: "job-claimed"
         case .jobHeartbeat: "job-heartbeat"

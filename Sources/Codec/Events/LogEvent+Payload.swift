@@ -1,4 +1,5 @@
 import Domain
+import Foundation
 
 extension LogEvent {
     func encoded() throws(CodecFailure) -> EncodedEvent {
@@ -32,6 +33,11 @@ extension LogEvent {
             (message.job, message.attempt) = (attempt.job.rawValue, attempt.attempt.rawValue)
             (message.command, message.code, message.count) = (attempt.command, code.rawValue, count)
             return try EventType.refused.seal(message)
+        case .stateHashed(let sequence, let fingerprint, let digest):
+            var message = Drover_V1_StateHashed()
+            (message.at, message.fingerprint) = (sequence.rawValue, fingerprint)
+            message.digest = Data(digest.bytes)
+            return try EventType.stateHashed.seal(message)
         }
     }
 
@@ -56,6 +62,11 @@ extension LogEvent {
             let message: Drover_V1_SettingsChanged = try type.open(payload)
             self = .settingsChanged(try required(message.hasSettings, message.settings, "settings").value)
         case .refused: self = try Self.refused(type.open(payload))
+        case .stateHashed:
+            let message: Drover_V1_StateHashed = try type.open(payload)
+            self = .stateHashed(
+                at: LogSequence(rawValue: message.at), fingerprint: message.fingerprint,
+                digest: try digest(message.digest, "digest"))
         default: throw type.misplaced(in: "a log's own events")
         }
     }

@@ -51,6 +51,10 @@ extension QueueEvent {
             var message = Drover_V1_JobFailed()
             (message.job, message.reason, message.detail) = (job.rawValue, Drover_V1_FailureReason(reason), detail)
             return try EventType.jobFailed.seal(message)
+        case .enqueueReused(let job, let request):
+            var message = Drover_V1_EnqueueReused()
+            (message.job, message.request) = (job.rawValue, Drover_V1_JobRequest(request))
+            return try EventType.enqueueReused.seal(message)
         }
     }
 
@@ -99,6 +103,10 @@ extension QueueEvent {
             let message: Drover_V1_JobFailed = try type.open(payload)
             self = .failed(
                 JobID(rawValue: message.job), try message.reason.value("reason"), detail: message.detail)
+        case .enqueueReused:
+            let message: Drover_V1_EnqueueReused = try type.open(payload)
+            let request = try required(message.hasRequest, message.request, "request").value()
+            self = .enqueueReused(JobID(rawValue: message.job), request)
         default: throw type.misplaced(in: "the queue")
         }
     }

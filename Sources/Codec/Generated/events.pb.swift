@@ -13,7 +13,8 @@
 /// Rules of evolution:
 /// * A type's number never changes and is never used again. Numbers below 0x8000 are essential: a process that does
 ///   not know one stops following the log there (`upgrade-needed`). Numbers from 0x8000 on are informative: no
-///   decision depends on them, and a process that does not know one keeps it, counts it and goes on.
+///   decision that older versions make depends on them, and a process that does not know one keeps it, counts it and
+///   goes on.
 /// * A field's number and meaning never change. A payload with a new field is a new schema revision of its type, and
 ///   a new type or revision is written only after `level-raised`.
 /// * Every field holds what its comment says, or the payload is malformed: nothing is guessed or repaired.
@@ -162,6 +163,12 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// Informative from here on.
   case refused // = 32769
+
+  /// 0x8002, global. EnqueueReused: a keyed request was answered with a known job
+  case enqueueReused // = 32770
+
+  /// 0x8003, both logs. StateHashed: what a replay must come to at a sequence
+  case stateHashed // = 32771
   case UNRECOGNIZED(Int)
 
   init() {
@@ -210,6 +217,8 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 508: self = .peerSilent
     case 509: self = .peerReturned
     case 32769: self = .refused
+    case 32770: self = .enqueueReused
+    case 32771: self = .stateHashed
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -256,6 +265,8 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .peerSilent: return 508
     case .peerReturned: return 509
     case .refused: return 32769
+    case .enqueueReused: return 32770
+    case .stateHashed: return 32771
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -302,6 +313,8 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     .peerSilent,
     .peerReturned,
     .refused,
+    .enqueueReused,
+    .stateHashed,
   ]
 
 }
@@ -1221,7 +1234,51 @@ nonisolated struct Drover_V1_Refused: Sendable {
   init() {}
 }
 
+nonisolated struct Drover_V1_StateHashed: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// the end of a batch before this event
+  var at: UInt64 = 0
+
+  /// of the reducers; hashes of others say nothing
+  var fingerprint: UInt64 = 0
+
+  /// of the state's canonical bytes at that end
+  var digest: Data = Data()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct Drover_V1_JobEnqueued: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var job: UInt64 = 0
+
+  var request: Drover_V1_JobRequest {
+    get {_request ?? Drover_V1_JobRequest()}
+    set {_request = newValue}
+  }
+  /// Returns true if `request` has been explicitly set.
+  var hasRequest: Bool {self._request != nil}
+  /// Clears the value of `request`. Subsequent reads from it will return its default value.
+  mutating func clearRequest() {self._request = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _request: Drover_V1_JobRequest? = nil
+}
+
+/// The key of the frame is answered with this job from here on. A version that does not know the type answers a repeat
+/// as if it were new.
+nonisolated struct Drover_V1_EnqueueReused: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -2086,7 +2143,7 @@ nonisolated struct Drover_V1_PeerReturned: Sendable {
 fileprivate nonisolated let _protobuf_package = "drover.v1"
 
 nonisolated extension Drover_V1_EventType: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0EVENT_TYPE_UNSPECIFIED\0\u{1}EVENT_TYPE_ENGINE_STARTED\0\u{1}EVENT_TYPE_ENGINE_STALLED\0\u{1}EVENT_TYPE_CLOCK_JUMPED\0\u{1}EVENT_TYPE_EPOCH_STARTED\0\u{1}EVENT_TYPE_LEVEL_RAISED\0\u{1}EVENT_TYPE_SETTINGS_CHANGED\0\u{2}_\u{1}EVENT_TYPE_JOB_ENQUEUED\0\u{1}EVENT_TYPE_JOB_CLAIMED\0\u{1}EVENT_TYPE_JOB_HEARTBEAT\0\u{1}EVENT_TYPE_PACK_UPLOADED\0\u{1}EVENT_TYPE_JOB_SUCCEEDED\0\u{1}EVENT_TYPE_ATTEMPT_FAILED\0\u{1}EVENT_TYPE_ATTEMPT_RELEASED\0\u{1}EVENT_TYPE_LEASE_EXPIRED\0\u{1}EVENT_TYPE_JOB_REQUEUED\0\u{1}EVENT_TYPE_CANCEL_REQUESTED\0\u{1}EVENT_TYPE_JOB_FAILED\0\u{2}Z\u{1}EVENT_TYPE_PACK_STORED\0\u{1}EVENT_TYPE_PACK_LOST\0\u{2}c\u{1}EVENT_TYPE_DEPLOYMENT_WAITING\0\u{1}EVENT_TYPE_TARGET_CHANGED\0\u{1}EVENT_TYPE_REGION_CONVERGED\0\u{1}EVENT_TYPE_DEPLOYMENT_ENDED\0\u{2}a\u{1}EVENT_TYPE_REGION_JOINED\0\u{1}EVENT_TYPE_REGION_STATUS_CHANGED\0\u{1}EVENT_TYPE_REGION_LEVEL\0\u{1}EVENT_TYPE_WORKER_JOINED\0\u{1}EVENT_TYPE_WORKER_WAITING\0\u{1}EVENT_TYPE_WORKER_DRAIN\0\u{2}_\u{1}EVENT_TYPE_FACT_TAKEN\0\u{1}EVENT_TYPE_FOLLOWED\0\u{1}EVENT_TYPE_REFOLLOWED\0\u{1}EVENT_TYPE_LOCAL_PACK_STORED\0\u{1}EVENT_TYPE_LOCAL_PACK_LOST\0\u{1}EVENT_TYPE_PEER_ENROLLED\0\u{1}EVENT_TYPE_PEER_CHANGED\0\u{1}EVENT_TYPE_PEER_SILENT\0\u{1}EVENT_TYPE_PEER_RETURNED\0\u{2}Dx\u{7}EVENT_TYPE_REFUSED\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0EVENT_TYPE_UNSPECIFIED\0\u{1}EVENT_TYPE_ENGINE_STARTED\0\u{1}EVENT_TYPE_ENGINE_STALLED\0\u{1}EVENT_TYPE_CLOCK_JUMPED\0\u{1}EVENT_TYPE_EPOCH_STARTED\0\u{1}EVENT_TYPE_LEVEL_RAISED\0\u{1}EVENT_TYPE_SETTINGS_CHANGED\0\u{2}_\u{1}EVENT_TYPE_JOB_ENQUEUED\0\u{1}EVENT_TYPE_JOB_CLAIMED\0\u{1}EVENT_TYPE_JOB_HEARTBEAT\0\u{1}EVENT_TYPE_PACK_UPLOADED\0\u{1}EVENT_TYPE_JOB_SUCCEEDED\0\u{1}EVENT_TYPE_ATTEMPT_FAILED\0\u{1}EVENT_TYPE_ATTEMPT_RELEASED\0\u{1}EVENT_TYPE_LEASE_EXPIRED\0\u{1}EVENT_TYPE_JOB_REQUEUED\0\u{1}EVENT_TYPE_CANCEL_REQUESTED\0\u{1}EVENT_TYPE_JOB_FAILED\0\u{2}Z\u{1}EVENT_TYPE_PACK_STORED\0\u{1}EVENT_TYPE_PACK_LOST\0\u{2}c\u{1}EVENT_TYPE_DEPLOYMENT_WAITING\0\u{1}EVENT_TYPE_TARGET_CHANGED\0\u{1}EVENT_TYPE_REGION_CONVERGED\0\u{1}EVENT_TYPE_DEPLOYMENT_ENDED\0\u{2}a\u{1}EVENT_TYPE_REGION_JOINED\0\u{1}EVENT_TYPE_REGION_STATUS_CHANGED\0\u{1}EVENT_TYPE_REGION_LEVEL\0\u{1}EVENT_TYPE_WORKER_JOINED\0\u{1}EVENT_TYPE_WORKER_WAITING\0\u{1}EVENT_TYPE_WORKER_DRAIN\0\u{2}_\u{1}EVENT_TYPE_FACT_TAKEN\0\u{1}EVENT_TYPE_FOLLOWED\0\u{1}EVENT_TYPE_REFOLLOWED\0\u{1}EVENT_TYPE_LOCAL_PACK_STORED\0\u{1}EVENT_TYPE_LOCAL_PACK_LOST\0\u{1}EVENT_TYPE_PEER_ENROLLED\0\u{1}EVENT_TYPE_PEER_CHANGED\0\u{1}EVENT_TYPE_PEER_SILENT\0\u{1}EVENT_TYPE_PEER_RETURNED\0\u{2}Dx\u{7}EVENT_TYPE_REFUSED\0\u{1}EVENT_TYPE_ENQUEUE_REUSED\0\u{1}EVENT_TYPE_STATE_HASHED\0")
 }
 
 nonisolated extension Drover_V1_ActorKind: SwiftProtobuf._ProtoNameProviding {
@@ -3111,6 +3168,46 @@ nonisolated extension Drover_V1_Refused: SwiftProtobuf.Message, SwiftProtobuf._M
   }
 }
 
+nonisolated extension Drover_V1_StateHashed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".StateHashed"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}at\0\u{1}fingerprint\0\u{1}digest\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.at) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.fingerprint) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.digest) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.at != 0 {
+      try visitor.visitSingularUInt64Field(value: self.at, fieldNumber: 1)
+    }
+    if self.fingerprint != 0 {
+      try visitor.visitSingularUInt64Field(value: self.fingerprint, fieldNumber: 2)
+    }
+    if !self.digest.isEmpty {
+      try visitor.visitSingularBytesField(value: self.digest, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_StateHashed, rhs: Drover_V1_StateHashed) -> Bool {
+    if lhs.at != rhs.at {return false}
+    if lhs.fingerprint != rhs.fingerprint {return false}
+    if lhs.digest != rhs.digest {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Drover_V1_JobEnqueued: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".JobEnqueued"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}request\0")
@@ -3143,6 +3240,45 @@ nonisolated extension Drover_V1_JobEnqueued: SwiftProtobuf.Message, SwiftProtobu
   }
 
   static func ==(lhs: Drover_V1_JobEnqueued, rhs: Drover_V1_JobEnqueued) -> Bool {
+    if lhs.job != rhs.job {return false}
+    if lhs._request != rhs._request {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_EnqueueReused: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".EnqueueReused"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}request\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.job) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._request) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.job != 0 {
+      try visitor.visitSingularUInt64Field(value: self.job, fieldNumber: 1)
+    }
+    try { if let v = self._request {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_EnqueueReused, rhs: Drover_V1_EnqueueReused) -> Bool {
     if lhs.job != rhs.job {return false}
     if lhs._request != rhs._request {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}

@@ -12,6 +12,8 @@ extension EventType {
         case .levelRaised: Drover_V1_LevelRaised.self
         case .settingsChanged: Drover_V1_SettingsChanged.self
         case .refused: Drover_V1_Refused.self
+        case .enqueueReused: Drover_V1_EnqueueReused.self
+        case .stateHashed: Drover_V1_StateHashed.self
         case .jobEnqueued: Drover_V1_JobEnqueued.self
         case .jobClaimed: Drover_V1_JobClaimed.self
         case .jobHeartbeat: Drover_V1_JobHeartbeat.self

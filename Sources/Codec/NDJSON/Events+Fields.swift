@@ -48,6 +48,21 @@ extension Drover_V1_Refused: NamedMessage {
     }
 }
 
+extension Drover_V1_StateHashed: NamedMessage {
+    mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
+        try pass.field("at", &at)
+        try pass.field("fingerprint", &fingerprint)
+        try pass.field("digest", &digest)
+    }
+}
+
+extension Drover_V1_EnqueueReused: NamedMessage {
+    mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
+        try pass.field("job", &job)
+        try pass.field("request", &request)
+    }
+}
+
 extension Drover_V1_JobEnqueued: NamedMessage {
     mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
         try pass.field("job", &job)

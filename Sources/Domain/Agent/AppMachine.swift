@@ -1,274 +1,194 @@
-/// What a region tells a peer to run of one app.
-package struct Assignment: Hashable, Sendable, Codable {
-    package var app: AppName
-    package var revision: Revision
-    /// Nil for nothing.
-    package var build: ProvedBuild?
-    /// Never newly applied after this moment.
-    package var expires: Timestamp
-
-    package init(app: AppName, revision: Revision, build: ProvedBuild?, expires: Timestamp) {
-        (self.app, self.revision, self.build, self.expires) = (app, revision, build, expires)
-    }
-}
-
-/// What an agent does for one app.
-package enum AppEffect: Hashable, Sendable {
-    /// Get the pack, verify it, unpack it. Answered by `fetched` or `fetchFailed`.
-    case fetch(ProvedBuild)
-    /// The build is not wanted any more: drop the transfer.
-    case cancelFetch(BuildID)
-    /// End the running process: TERM, grace, KILL. Answered by `ended`.
-    case stop(BuildID)
-    /// Make the kept build `current` and run it. Answered by `started` or `startFailed`.
-    case start(BuildID)
-    /// Look at its health until it is answered by `healthy` or `unhealthy`.
-    case check(BuildID)
-    /// Delete a kept build.
-    case evict(BuildID)
-    /// Tell the region.
-    case report(PeerApp)
-    /// Call `tick` at this moment.
-    case wake(Timestamp)
-}
-
 /// One app on one peer: which build should run, which does, and how to get from one to the other.
 ///
-/// Facts in, effects out. It is what an agent writes down, so that a restarted one goes on from here.
+/// Facts in, effects out. It is what an agent writes down, so that a restarted one goes on from here. Builds are told
+/// apart by number and manifest: a restored global log gives numbers again.
 package struct AppMachine: Hashable, Sendable, Codable {
-    /// What the process does. A stopping one names what follows only through `wanted`.
+    /// What the process does.
     package enum Run: Hashable, Sendable, Codable {
         case none
-        case starting(BuildID)
-        case checking(BuildID)
-        case running(BuildID)
-        case stopping(BuildID)
-        /// It ended by itself; it is started again at this moment.
-        case resting(BuildID, until: Timestamp)
+        case starting(Launch)
+        case checking(Launch)
+        /// Healthy since then, as far as this agent knows.
+        case running(Launch, since: Timestamp)
+        /// A sick one is stopped to be started again; any other makes room for what is wanted.
+        case stopping(Launch, isSick: Bool)
+        /// It was healthy once and ended; it is started again at this moment.
+        case resting(ProvedBuild, until: Timestamp)
     }
 
-    package let app: AppName
-    package private(set) var assignment: Assignment?
-    package private(set) var run = Run.none
-    /// Verified builds on this disk, the latest used last.
-    package private(set) var kept: [BuildID] = []
-    package private(set) var fetching: ProvedBuild?
-    /// The last build that was healthy here: what a failed switch goes back to.
-    package private(set) var lastHealthy: BuildID?
-    /// The build that failed here, at which revision, and why; it is not tried again at that revision.
-    package private(set) var failure: Failure?
-    /// Ends in a row without health between them.
-    package private(set) var restarts: UInt32 = 0
-    /// The last report, so that only changes are told.
-    private var reported: PeerApp?
+    /// The assigned build on its way here.
+    package struct Fetch: Hashable, Sendable, Codable {
+        package var order: FetchOrder
+        package var failures: UInt32 = 0
+        /// What went wrong last.
+        package var detail = ""
+        /// Nil while it is under way.
+        package var retryAt: Timestamp?
+    }
 
     package struct Failure: Hashable, Sendable, Codable {
-        package var build: BuildID
+        package var build: ProvedBuild
         package var revision: Revision
         package var detail: String
     }
+
+    package let app: AppName
+    /// Spreads this machine's retries among its fleet's.
+    let seed: UInt64
+    package internal(set) var assignment: Assignment?
+    package internal(set) var run = Run.none
+    /// Verified builds on this disk, the latest used last.
+    package internal(set) var kept: [ProvedBuild] = []
+    package internal(set) var fetch: Fetch?
+    /// The last build that was healthy here: what a failed switch goes back to, and what is never given up.
+    package internal(set) var lastHealthy: ProvedBuild?
+    /// The build that failed here before it was ever healthy, at which revision, and why; it is not tried again at that
+    /// revision.
+    package internal(set) var failure: Failure?
+    /// Ends in a row, none after a long healthy run.
+    package internal(set) var restarts: UInt32 = 0
+    /// Why the last healthy build had to be started again; empty when it is healthy.
+    var trouble = ""
+    /// The ordinal given last to a launch or a fetch.
+    var lastOrdinal: UInt64 = 0
+    /// The last report, so that only changes are told.
+    var reported: PeerApp?
 
     /// Builds kept beside the wanted and the running one.
     package static let keptBuilds = 2
     package static let restSeconds: Int64 = 1
     package static let maximumRestSeconds: Int64 = 60
+    /// Healthy for so long, an end is a first one again.
+    package static let steadySeconds: Int64 = 60
     package static let fetchRetrySeconds: Int64 = 2
+    package static let maximumFetchRetrySeconds: Int64 = 60
 
-    package init(app: AppName) { self.app = app }
+    package init(app: AppName, seed: UInt64) { (self.app, self.seed) = (app, seed) }
 
     /// The build whose process exists, or should after a start.
-    package var processBuild: BuildID? {
+    package var processBuild: ProvedBuild? {
         switch run {
         case .none: nil
-        case .starting(let build), .checking(let build), .running(let build), .stopping(let build),
-            .resting(let build, _):
-            build
+        case .starting(let launch), .checking(let launch), .running(let launch, _), .stopping(let launch, _):
+            launch.build
+        case .resting(let build, _): build
         }
     }
 
     /// What should run now: the assigned build, or after its failure the last healthy one.
-    package var wanted: BuildID? {
+    package var wanted: ProvedBuild? {
         guard let assignment else { return nil }
-        if let failure, failure.revision == assignment.revision, failure.build == assignment.build?.build {
+        if let failure, failure.revision == assignment.revision, failure.build == assignment.build {
             return lastHealthy
         }
-        return assignment.build?.build
+        return assignment.build
     }
 
     // MARK: Facts
 
-    /// The region's word. Smaller revisions are refused; an expired one is never newly applied.
+    /// The region's word. Smaller revisions are refused; an equal one may name another build, because the peer's labels
+    /// have changed; an expired one is never newly applied.
     package mutating func assigned(_ next: Assignment, now: Timestamp) -> [AppEffect] {
-        if let assignment, assignment.revision >= next.revision { return [] }
+        if let assignment {
+            guard next.revision >= assignment.revision else { return [] }
+            guard next.revision > assignment.revision || next.build != assignment.build else { return [] }
+        }
         guard next.expires > now else { return report(now: now) }
         assignment = next
         return settle(now: now)
     }
 
-    /// An agent has started and found the world as told: the process of the recorded build, or none.
-    package mutating func resumed(runningBuild: BuildID?, kept: [BuildID], now: Timestamp) -> [AppEffect] {
-        self.kept = self.kept.filter(kept.contains) + kept.filter { !self.kept.contains($0) }
-        fetching = nil
+    /// The region has taken this peer in; it may know nothing of it yet, or no more.
+    package mutating func enrolled(now: Timestamp) -> [AppEffect] {
         reported = nil
-        run = runningBuild.map(Run.checking) ?? .none
+        return report(now: now)
+    }
+
+    /// An agent has started and found the world as told: the process of a former agent, or none.
+    package mutating func resumed(running launch: Launch?, kept: [ProvedBuild], now: Timestamp) -> [AppEffect] {
+        self.kept = self.kept.filter(kept.contains) + kept.filter { !self.kept.contains($0) }
+        (fetch, reported) = (nil, nil)
         if let lastHealthy, !self.kept.contains(lastHealthy) { self.lastHealthy = nil }
-        return (runningBuild.map { [.check($0)] } ?? []) + settle(now: now)
+        lastOrdinal = max(lastOrdinal, launch?.ordinal ?? 0)
+        return takeOver(launch, now: now) + settle(now: now)
     }
 
-    package mutating func fetched(_ build: BuildID, now: Timestamp) -> [AppEffect] {
-        if fetching?.build == build { fetching = nil }
-        kept.removeAll { $0 == build }
-        kept.append(build)
-        return settle(now: now)
-    }
-
-    package mutating func fetchFailed(
-        _ build: BuildID, detail: String, isFinal: Bool, now: Timestamp
-    ) -> [AppEffect] {
-        guard fetching?.build == build else { return [] }
-        fetching = nil
-        if isFinal { return failed(build, detail: detail, now: now) }
-        return [.wake(now.adding(seconds: Self.fetchRetrySeconds))] + report(now: now, detail: detail)
-    }
-
-    package mutating func started(_ build: BuildID, now: Timestamp) -> [AppEffect] {
-        guard run == .starting(build) else { return [] }
-        run = .checking(build)
-        return [.check(build)] + settle(now: now)
-    }
-
-    package mutating func startFailed(_ build: BuildID, detail: String, now: Timestamp) -> [AppEffect] {
-        guard run == .starting(build) else { return [] }
-        run = .none
-        return failed(build, detail: detail, now: now)
-    }
-
-    package mutating func healthy(_ build: BuildID, now: Timestamp) -> [AppEffect] {
-        guard run == .checking(build) else { return [] }
-        run = .running(build)
-        lastHealthy = build
-        restarts = 0
-        if let index = kept.firstIndex(of: build) { kept.append(kept.remove(at: index)) }
+    package mutating func fetched(_ order: FetchOrder, now: Timestamp) -> [AppEffect] {
+        guard fetch?.order == order else { return [] }
+        fetch = nil
+        kept.removeAll { $0 == order.build }
+        kept.append(order.build)
         return settle(now: now) + evictions()
     }
 
-    package mutating func unhealthy(_ build: BuildID, detail: String, now: Timestamp) -> [AppEffect] {
-        guard run == .checking(build) else { return [] }
-        run = .stopping(build)
-        return [.stop(build)] + failed(build, detail: detail, now: now)
+    package mutating func fetchFailed(
+        _ order: FetchOrder, detail: String, isFinal: Bool, now: Timestamp
+    ) -> [AppEffect] {
+        guard var fetch, fetch.order == order else { return [] }
+        guard !isFinal else {
+            self.fetch = nil
+            return failed(order.build, detail: detail, now: now)
+        }
+        fetch.failures += 1
+        let retryAt = now.adding(milliseconds: fetchPauseMilliseconds(fetch))
+        (fetch.detail, fetch.retryAt) = (detail, retryAt)
+        self.fetch = fetch
+        return [.wake(retryAt)] + report(now: now)
     }
 
-    /// The process is gone, by itself or because it was told to.
-    package mutating func ended(_ build: BuildID, detail: String, now: Timestamp) -> [AppEffect] {
+    package mutating func started(_ launch: Launch, now: Timestamp) -> [AppEffect] {
+        guard run == .starting(launch) else { return [] }
+        run = .checking(launch)
+        return [.check(launch)] + settle(now: now)
+    }
+
+    package mutating func startFailed(_ launch: Launch, detail: String, now: Timestamp) -> [AppEffect] {
+        guard run == .starting(launch) else { return [] }
+        if launch.build == lastHealthy { return rest(launch.build, detail: detail, now: now) }
+        run = .none
+        return failed(launch.build, detail: detail, now: now)
+    }
+
+    package mutating func healthy(_ launch: Launch, now: Timestamp) -> [AppEffect] {
+        guard run == .checking(launch) else { return [] }
+        run = .running(launch, since: now)
+        if lastHealthy != launch.build { restarts = 0 }
+        (lastHealthy, trouble) = (launch.build, "")
+        if let index = kept.firstIndex(of: launch.build) { kept.append(kept.remove(at: index)) }
+        return [.watch(launch)] + settle(now: now) + evictions()
+    }
+
+    package mutating func unhealthy(_ launch: Launch, detail: String, now: Timestamp) -> [AppEffect] {
         switch run {
-        case .stopping(build):
+        case .checking(launch): break
+        case .running(launch, let since): forgetRestarts(healthySince: since, now: now)
+        case .none, .starting, .checking, .running, .stopping, .resting: return []
+        }
+        run = .stopping(launch, isSick: true)
+        if launch.build == lastHealthy {
+            trouble = detail
+            return [.stop(launch)] + settle(now: now)
+        }
+        return [.stop(launch)] + failed(launch.build, detail: detail, now: now)
+    }
+
+    /// The process and all it started are gone, by themselves or because they were told to.
+    package mutating func ended(_ launch: Launch, detail: String, now: Timestamp) -> [AppEffect] {
+        switch run {
+        case .stopping(launch, let isSick):
+            if isSick, launch.build == lastHealthy { return rest(launch.build, detail: trouble, now: now) }
             run = .none
             return settle(now: now)
-        case .checking(build):
+        case .checking(launch):
+            if launch.build == lastHealthy { return rest(launch.build, detail: detail, now: now) }
             run = .none
-            if build == lastHealthy { return rest(build, now: now) }
-            return failed(build, detail: detail, now: now)
-        case .running(build): return rest(build, now: now)
+            return failed(launch.build, detail: detail, now: now)
+        case .running(launch, let since):
+            forgetRestarts(healthySince: since, now: now)
+            return rest(launch.build, detail: detail, now: now)
         case .none, .starting, .checking, .running, .stopping, .resting: return []
         }
     }
 
     package mutating func tick(now: Timestamp) -> [AppEffect] { settle(now: now) }
-
-    // MARK: Decisions
-
-    /// It was healthy once: start it again, each time a little later.
-    private mutating func rest(_ build: BuildID, now: Timestamp) -> [AppEffect] {
-        let seconds = min(Self.maximumRestSeconds, Self.restSeconds << min(restarts, 6))
-        restarts += 1
-        let until = now.adding(seconds: seconds)
-        run = .resting(build, until: until)
-        return [.wake(until)] + settle(now: now)
-    }
-
-    private mutating func failed(_ build: BuildID, detail: String, now: Timestamp) -> [AppEffect] {
-        guard let assignment, assignment.build?.build == build else { return settle(now: now) }
-        failure = Failure(build: build, revision: assignment.revision, detail: detail)
-        if lastHealthy == build { lastHealthy = nil }
-        return settle(now: now)
-    }
-
-    /// One step from what is to what should be, and the report of it.
-    private mutating func settle(now: Timestamp) -> [AppEffect] {
-        var effects = settleFetch()
-        switch run {
-        case .none:
-            if let wanted, kept.contains(wanted) {
-                run = .starting(wanted)
-                effects.append(.start(wanted))
-            }
-        case .checking(let build), .running(let build):
-            if build != wanted, canReplace(build) {
-                run = .stopping(build)
-                effects.append(.stop(build))
-            }
-        case .resting(let build, let until):
-            if build != wanted || until <= now {
-                run = .none
-                return effects + settle(now: now)
-            }
-        case .starting, .stopping: break
-        }
-        return effects + report(now: now)
-    }
-
-    /// The old build runs on until the new one is here, or nothing should run.
-    private func canReplace(_ build: BuildID) -> Bool {
-        guard let assignment else { return false }
-        guard let wanted else { return assignment.build == nil || failure?.build == build }
-        return kept.contains(wanted)
-    }
-
-    private mutating func settleFetch() -> [AppEffect] {
-        var effects: [AppEffect] = []
-        if let old = fetching, old != assignment?.build {
-            effects.append(.cancelFetch(old.build))
-            fetching = nil
-        }
-        if let build = assignment?.build, wanted == build.build, !kept.contains(build.build), fetching == nil {
-            fetching = build
-            effects.append(.fetch(build))
-        }
-        return effects
-    }
-
-    /// Old builds go; what runs, what is wanted and what a failure would go back to stays.
-    private mutating func evictions() -> [AppEffect] {
-        let needed = [processBuild, wanted, lastHealthy, assignment?.build?.build].compactMap { $0 }
-        let spare = kept.filter { !needed.contains($0) }
-        let gone = spare.prefix(max(0, spare.count - Self.keptBuilds))
-        kept.removeAll(where: gone.contains)
-        return gone.map(AppEffect.evict)
-    }
-
-    private mutating func report(now: Timestamp, detail: String = "") -> [AppEffect] {
-        guard let assignment else { return [] }
-        var report = PeerApp(revision: assignment.revision, build: nil, health: .idle, detail: detail)
-        switch run {
-        case .running(let build): (report.build, report.health) = (build, .healthy)
-        case .checking(let build), .starting(let build), .resting(let build, _):
-            (report.build, report.health) = (build, .starting)
-        case .stopping(let build): (report.build, report.health) = (build, .starting)
-        case .none: break
-        }
-        if let failure, failure.revision == assignment.revision {
-            (report.health, report.detail) = (.failed, clipped(failure.detail))
-        } else if fetching != nil {
-            report.health = .fetching
-        } else if report.health == .healthy, assignment.expires <= now {
-            report.health = .stale
-        }
-        guard report != reported else { return [] }
-        reported = report
-        return [.report(report)]
-    }
-
-    private func clipped(_ detail: String) -> String {
-        String(decoding: Array(detail.utf8.prefix(PeerApp.maximumDetailBytes - 3)), as: UTF8.self)
-    }
 }

@@ -8,7 +8,7 @@ extension FleetState {
         case .regionSuspend(let name, let reason):
             change(name, to: .suspended, from: [.live, .silent], .request(reason: reason))
         case .regionResume(let name, let reason):
-            change(name, to: .live, from: [.suspended, .silent], .request(reason: reason))
+            change(name, to: .live, from: [.suspended, .silent, .removed], .request(reason: reason))
         case .regionRemove(let name, let reason):
             change(name, to: .removed, from: [.live, .silent, .suspended], .request(reason: reason))
         case .workerJoin(let name, let region): workerJoin(name, region)
@@ -26,14 +26,17 @@ extension FleetState {
             }
             return .accepted([.regionJoined(name, endpoint: endpoint)], ())
         }
-        let isBack = region.status == .removed || region.status == .silent
-        return .accepted(
-            isBack || region.endpoint != endpoint ? [.regionJoined(name, endpoint: endpoint)] : [], ())
+        if region.status == .removed { return .refused(Self.removed(name)) }
+        let isNews = region.status == .silent || region.endpoint != endpoint
+        return .accepted(isNews ? [.regionJoined(name, endpoint: endpoint)] : [], ())
     }
 
     private func regionReport(_ name: RegionName, _ levels: [RegionLevel]) -> Decision<FleetEvent, Void> {
         guard let region = regions[name] else { return .refused(Self.unknown(name)) }
         if region.status == .removed { return .refused(Self.removed(name)) }
+        guard levels.count <= Self.maximumLevels else {
+            return .refused(Refusal(.tooLarge, "a report has at most \(Self.maximumLevels) levels: send several"))
+        }
         guard levels.allSatisfy({ $0.detail.utf8.count <= RegionLevel.maximumDetailBytes }) else {
             return .refused(Refusal(.tooLarge, "detail is longer than \(RegionLevel.maximumDetailBytes) bytes"))
         }
@@ -56,8 +59,8 @@ extension FleetState {
             return .refused(Refusal(.tooLarge, "reason is longer than \(QueueCommand.maximumReasonBytes) bytes"))
         }
         if region.status == status { return .accepted([], ()) }
-        if region.status == .removed { return .refused(Self.removed(name)) }
         guard from.contains(region.status) else {
+            if region.status == .removed { return .refused(Self.removed(name)) }
             return .refused(Refusal(.regionSuspended, "region \(name) is \(region.status.rawValue)"))
         }
         return .accepted([.regionStatusChanged(name, status, change)], ())
@@ -81,7 +84,20 @@ extension FleetState {
     }
 
     static func removed(_ name: RegionName) -> Refusal {
-        Refusal(.regionRemoved, "region \(name) was removed: it must join again")
+        Refusal(
+            .regionRemoved,
+            "region \(name) was removed: only an operator brings it back (POST /v1/regions/\(name)/resume)")
+    }
+
+    /// Why a region's workers get no jobs: nobody would confirm what they upload. Nil while it is live.
+    func absence(of name: RegionName) -> Refusal? {
+        switch regions[name]?.status {
+        case .live: nil
+        case .removed: Self.removed(name)
+        case .silent, .suspended:
+            Refusal(.regionSuspended, "region \(name) is not live: its workers get jobs again when it is back")
+        case nil: Self.unknown(name)
+        }
     }
 
     static func unknown(_ name: RegionName) -> Refusal {

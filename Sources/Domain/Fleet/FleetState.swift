@@ -64,7 +64,7 @@ package enum RegionChange: Hashable, Sendable, Codable {
 }
 
 package enum FleetEvent: Hashable, Sendable {
-    /// A new region, or one that is back after removal or silence, or has a new endpoint.
+    /// A new region, or one that is back after silence, or has a new endpoint.
     case regionJoined(RegionName, endpoint: String)
     case regionStatusChanged(RegionName, RegionStatus, RegionChange)
     case regionLevel(RegionName, RegionLevel)
@@ -81,6 +81,8 @@ package struct FleetState: Hashable, Sendable, Codable {
 
     package static let maximumRegions = 64
     package static let maximumWorkers = 10_000
+    /// Of one report.
+    package static let maximumLevels = 500
     package static let maximumEndpointBytes = 256
 
     package init() {}

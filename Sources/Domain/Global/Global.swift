@@ -59,6 +59,11 @@ package struct GlobalState: Hashable, Sendable, Codable {
 
     package init() {}
 
+    /// What decisions and plans about the queue look at.
+    package func queueWorld(now: Timestamp, actor: EventActor = .system) -> QueueWorld {
+        QueueWorld(settings: log.settings, fleet: fleet, now: now, actor: actor)
+    }
+
     /// What decisions and plans about targets look at.
     package var targetsWorld: TargetsWorld {
         TargetsWorld(
@@ -86,6 +91,12 @@ package enum Global: Aggregate {
     package static var initialState: GlobalState { GlobalState() }
 
     package static func event(_ fact: LogEvent) -> GlobalEvent { .log(fact) }
+
+    package static func fact(_ event: GlobalEvent) -> LogEvent? {
+        if case .log(let fact) = event { fact } else { nil }
+    }
+
+    package static var reducerFingerprint: UInt64 { 1 }
 
     package static func log(_ state: GlobalState) -> LogState { state.log }
 
@@ -118,7 +129,9 @@ package enum Global: Aggregate {
         case .claimed(let job, _, let worker, _): state.fleet.claimed(job, by: worker)
         case .succeeded(let job, _), .requeued(let job), .failed(let job, _, _):
             if let worker = state.queue.jobs[job]?.attempt?.worker { state.fleet.ended(job, by: worker) }
-        case .enqueued, .heartbeat, .uploaded, .attemptFailed, .attemptReleased, .leaseExpired, .cancelRequested: break
+        case .enqueued, .heartbeat, .uploaded, .attemptFailed, .attemptReleased, .leaseExpired, .cancelRequested,
+            .enqueueReused:
+            break
         }
         state.queue.reduce(event, at: time)
     }
@@ -128,7 +141,7 @@ package enum Global: Aggregate {
         switch event {
         case .engineStarted, .engineStalled, .clockJumped:
             state.queue.leaseFloor = max(state.queue.leaseFloor, time)
-        case .epochStarted, .levelRaised, .settingsChanged, .refused: break
+        case .epochStarted, .levelRaised, .settingsChanged, .refused, .stateHashed: break
         }
     }
 
@@ -158,6 +171,7 @@ package enum Global: Aggregate {
     private static func answer(_ event: GlobalEvent, _ state: GlobalState) -> GlobalAnswer {
         switch event {
         case .queue(.enqueued(let job, _)): .queue(.enqueued(job, isReused: false))
+        case .queue(.enqueueReused(let job, _)): .queue(.enqueued(job, isReused: true))
         case .queue(.claimed(let job, let attempt, _, let leaseSeconds)):
             state.queue.jobs[job].map {
                 .queue(

@@ -16,7 +16,7 @@ extension Global {
 
     private static func queueCommand(_ event: QueueEvent) -> GlobalCommand? {
         switch event {
-        case .enqueued(_, let request): .queue(.enqueue(request))
+        case .enqueued(_, let request), .enqueueReused(_, let request): .queue(.enqueue(request))
         case .claimed(_, _, let worker, _): .queue(.claim(worker))
         case .heartbeat(let job, let attempt, let counter, let stage):
             .queue(.heartbeat(job, attempt, counter: counter, stage: stage))

@@ -23,8 +23,10 @@ extension Global {
         switch command {
         case .queue(.claim(let worker)): return claim(state, worker, context)
         case .queue(let command):
-            return state.queue.decide(command, settings: state.log.settings, now: context.now)
-                .map(GlobalEvent.queue, GlobalAnswer.queue)
+            return remembering(
+                command, state.queue.decide(command, world: state.queueWorld(now: context.now, actor: context.actor)),
+                context
+            ).map(GlobalEvent.queue, GlobalAnswer.queue)
         case .targets(let command):
             return state.targets.decide(command, world: state.targetsWorld, context: context)
                 .map(GlobalEvent.targets, GlobalAnswer.targets)
@@ -39,7 +41,18 @@ extension Global {
         }
     }
 
-    /// A worker must have joined; draining ones get nothing. Waiting is one event when it starts.
+    /// A request under a key that is answered with a known job is an event: the key's answer stays the same, whatever
+    /// becomes of that job.
+    private static func remembering(
+        _ command: QueueCommand, _ decision: QueueDecision, _ context: DecisionContext
+    ) -> QueueDecision {
+        guard context.key != nil, case .enqueue(let request) = command,
+            case .accepted([], .enqueued(let job, isReused: true)) = decision
+        else { return decision }
+        return .accepted([.enqueueReused(job, request)], .enqueued(job, isReused: true))
+    }
+
+    /// A worker must have joined a region that is live; draining ones get nothing. Waiting is one event when it starts.
     private static func claim(
         _ state: GlobalState, _ name: WorkerName, _ context: DecisionContext
     ) -> Decision<GlobalEvent, GlobalAnswer> {
@@ -49,7 +62,9 @@ extension Global {
         if worker.isDraining {
             return .refused(Refusal(.workerDraining, "worker \(name) is draining: it gets no job until resumed"))
         }
-        let decision = state.queue.decide(.claim(name), settings: state.log.settings, now: context.now)
+        if let problem = state.fleet.absence(of: worker.region) { return .refused(problem) }
+        let decision = state.queue.decide(
+            .claim(name), world: state.queueWorld(now: context.now, actor: context.actor))
         if case .accepted(_, .nothingToClaim) = decision {
             let events: [GlobalEvent] = worker.waitingSince == nil ? [.fleet(.workerWaiting(name))] : []
             return .accepted(events, .queue(.nothingToClaim))

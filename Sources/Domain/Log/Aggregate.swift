@@ -79,4 +79,11 @@ package protocol Aggregate: Sendable {
 
     /// The engine's own facts, in this aggregate's words.
     static func event(_ fact: LogEvent) -> Event
+
+    /// The engine's own fact that an event is; nil for any other.
+    static func fact(_ event: Event) -> LogEvent?
+
+    /// Raised by hand with every change of what the same events amount to, or of the state's form: states of different
+    /// fingerprints are not compared.
+    static var reducerFingerprint: UInt64 { get }
 }

@@ -14,6 +14,9 @@ package enum LogEvent: Hashable, Sendable {
     case settingsChanged(Settings)
     /// Refused calls about an attempt: the first, then one a minute with the count of those since.
     case refused(RefusedAttempt, code: RefusalCode, count: UInt64)
+    /// What the state was at the end of the batch that ends there: a replay by reducers of the same fingerprint must
+    /// come to the same.
+    case stateHashed(at: LogSequence, fingerprint: UInt64, digest: Digest)
 }
 
 /// The numbers that decisions depend on. They are facts of the log, so that a replay decides alike.

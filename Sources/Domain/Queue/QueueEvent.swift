@@ -17,6 +17,8 @@ package enum QueueEvent: Hashable, Sendable {
     case requeued(JobID)
     case cancelRequested(JobID, reason: String)
     case failed(JobID, FailureReason, detail: String)
+    /// A request under an idempotency key was answered with a job that was there already: remembered under the key.
+    case enqueueReused(JobID, JobRequest)
 }
 
 package enum QueueCommand: Hashable, Sendable {

@@ -11,12 +11,12 @@ package struct Plan<Effect: Equatable & Sendable>: Equatable, Sendable {
 
 extension QueueState {
     /// The lease reaper's work: attempts whose time is over, by id. Costs what runs: at most one attempt a worker.
-    package func planLeases(settings: Settings, now: Timestamp) -> Plan<QueueCommand> {
+    package func planLeases(world: QueueWorld) -> Plan<QueueCommand> {
         var plan = Plan<QueueCommand>()
         for job in running {
             guard let open = jobs[job], let attempt = open.attempt else { continue }
-            let end = expiry(open, attempt, settings: settings)
-            if end <= now {
+            let end = expiry(open, attempt, world: world)
+            if end <= world.now {
                 plan.effects.append(.expireLease(job, attempt.number))
             } else {
                 plan.askAgainAt = min(plan.askAgainAt ?? end, end)

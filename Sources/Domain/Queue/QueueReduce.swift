@@ -13,6 +13,7 @@ extension QueueState {
         case .uploaded(let job, let attempt, let pack):
             heard(job, attempt, at: time) {
                 $0.pack = pack
+                $0.uploadedAt = time
                 $0.stage = .verify
             }
         case .succeeded(let job, let attempt): succeeded(job, attempt, at: time)
@@ -22,6 +23,7 @@ extension QueueState {
         case .requeued(let job): requeued(job)
         case .cancelRequested(let job, let reason): cancelRequested(job, reason: reason, at: time)
         case .failed(let job, _, _): failed(job)
+        case .enqueueReused: break
         }
     }
 

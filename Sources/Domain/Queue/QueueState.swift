@@ -35,6 +35,8 @@ package struct Attempt: Hashable, Sendable, Codable {
     package var counter: UInt64
     package var stage: AttemptStage
     package var pack: UploadedPack?
+    /// When it said so; nil before.
+    package var uploadedAt: Timestamp?
 }
 
 /// A job that has not ended.

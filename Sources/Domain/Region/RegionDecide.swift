@@ -37,6 +37,12 @@ package enum Regional: Aggregate {
 
     package static func event(_ fact: LogEvent) -> RegionEvent { .log(fact) }
 
+    package static func fact(_ event: RegionEvent) -> LogEvent? {
+        if case .log(let fact) = event { fact } else { nil }
+    }
+
+    package static var reducerFingerprint: UInt64 { 1 }
+
     package static func log(_ state: RegionState) -> LogState { state.log }
 
     package static func refusalEvent(

@@ -70,7 +70,8 @@ extension RegionState {
 }
 
 extension GlobalFact {
-    /// What a global event means to a region; nil when it does not concern it. `state` is the global state after it.
+    /// What a global event means to a region; nil when it does not concern it. `state` is a global
+    /// state that holds it, and maybe later events: a job's attempt may be over in it, or its pack gone.
     package static func from(_ event: GlobalEvent, for region: RegionName, state: GlobalState) -> GlobalFact? {
         switch event {
         case .queue(.uploaded(let job, let attempt, let pack)):

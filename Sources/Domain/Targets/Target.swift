@@ -108,7 +108,10 @@ package struct DeployRequest: Hashable, Sendable, Codable {
     /// The revision that must be the scope's current one; nil for any.
     package var expected: Revision?
 
-    package static let maximumReasonBytes = 500
+    /// Of the reason and the selector together, with `labelBytes` more for each label: the largest event that carries
+    /// both twice, and a target once more, must fit a frame.
+    package static let maximumTextBytes = 450
+    static let labelBytes = 8
 
     package init(
         app: AppName, build: BuildID?, scope: TargetScope = .global, selector: PeerSelector = .all, reason: String,
@@ -116,6 +119,18 @@ package struct DeployRequest: Hashable, Sendable, Codable {
     ) {
         (self.app, self.build, self.scope, self.selector, self.reason) = (app, build, scope, selector, reason)
         (self.whenReplicated, self.allowEmpty, self.expected) = (whenReplicated, allowEmpty, expected)
+    }
+
+    /// Nil when the texts are plain, few and short.
+    package var problem: Refusal? {
+        if let problem = selector.problem { return problem }
+        let labels = selector.labels.map { $0.key.utf8.count + $0.value.utf8.count + Self.labelBytes }.reduce(0, +)
+        let reason = reason.utf8.count
+        guard reason + labels > Self.maximumTextBytes else { return nil }
+        return Refusal(
+            .tooLarge,
+            "the reason (\(reason) bytes) and the selector (\(labels)) have more than \(Self.maximumTextBytes) bytes "
+                + "together: shorten them")
     }
 }
 

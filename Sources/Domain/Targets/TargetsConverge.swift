@@ -54,16 +54,23 @@ extension TargetsState {
     /// At most 900 bytes and a broken character's replacement: the event must fit in a frame.
     private func short(_ text: String) -> String { String(decoding: Array(text.utf8.prefix(900)), as: UTF8.self) }
 
-    /// The deployments projector's work. Costs the open deployments, and the targets that near half of their life.
-    package func plan(world: TargetsWorld, now: Timestamp) -> Plan<TargetsCommand> {
+    /// The deployments projector's work. Costs the open deployments.
+    package func planDeployments(world: TargetsWorld, now: Timestamp) -> Plan<TargetsCommand> {
         var plan = Plan<TargetsCommand>()
         for id in open.keys.sorted() {
             guard let deployment = open[id] else { continue }
             planDeployment(deployment, world: world, now: now, into: &plan)
         }
+        return plan
+    }
+
+    /// The reissue projector's work. Costs the targets: asked again when it says, not at every change, as whatever is
+    /// issued meanwhile is due later.
+    package func planReissues(epoch: Epoch, now: Timestamp) -> Plan<TargetsCommand> {
+        var plan = Plan<TargetsCommand>()
         for app in apps.keys.sorted() {
             for scope in (apps[app] ?? [:]).keys.sorted(by: { $0.description < $1.description }) {
-                planReissue(app, scope, epoch: world.epoch, now: now, into: &plan)
+                planReissue(app, scope, epoch: epoch, now: now, into: &plan)
             }
         }
         return plan

@@ -68,9 +68,7 @@ extension TargetsState {
     }
 
     private func problem(of request: DeployRequest, world: TargetsWorld) -> Refusal? {
-        if request.reason.utf8.count > DeployRequest.maximumReasonBytes {
-            return Refusal(.tooLarge, "reason is longer than \(DeployRequest.maximumReasonBytes) bytes")
-        }
+        if let problem = request.problem { return problem }
         if case .region(let name) = request.scope, world.fleet.regions[name] == nil {
             return Refusal(.unknownRegion, "there is no region \(name): `drover regions` lists them")
         }
@@ -79,7 +77,7 @@ extension TargetsState {
             return Refusal(
                 .revisionConflict, "the target's revision is \(now), not \(expected): look again, then retry")
         }
-        return request.selector.problem
+        return nil
     }
 
     private func notReplicated(_ build: BuildID, missing: [RegionName]) -> Refusal {
@@ -132,9 +130,10 @@ extension TargetsState {
         _ opening: DeploymentOpening, revision: Revision, actor: EventActor, settings: Settings, now: Timestamp
     ) -> Target {
         let (app, scope) = (opening.request.app, opening.request.scope)
+        let old = effectiveTarget(app, scope)
         return Target(
             app: app, scope: scope, revision: revision, deployment: opening.id, current: opening.build,
-            base: base(app, scope), previous: effectiveTarget(app, scope)?.current,
+            base: base(app, scope), previous: old?.current.build == opening.build.build ? old?.previous : old?.current,
             selector: opening.request.selector, admittedShare: Target.wholeShare, actor: actor,
             reason: opening.request.reason, issued: now,
             expires: now.adding(seconds: Int64(settings.targetLifetimeSeconds)))

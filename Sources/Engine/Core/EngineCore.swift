@@ -55,18 +55,20 @@ package struct EngineCore<A: Aggregate>: Sendable {
     /// Refusals passed over since the last recorded one of their kind. Bounded: cleared when it grows past its limit.
     private var suppressed: [RefusedAttempt: UInt64] = [:]
 
+    /// Refusals recorded since a moment, of all kinds.
+    private var recorded = (since: Timestamp.zero, count: 0)
+
     package static var maximumSuppressedKinds: Int { 10_000 }
+    package static var maximumRefusalsAMinute: Int { 1000 }
 
     /// - Parameters:
     ///   - state: the fold of everything up to `head`.
-    ///   - lastTime: the time of the frame at `head`.
-    package init(
-        state: A.State, head: LogPosition, lastTime: Timestamp, codec: any EventCodec<A.Event>, reading: ClockReading
-    ) {
+    ///   - clock: log time, at or after the frame at `head`.
+    package init(state: A.State, head: LogPosition, codec: any EventCodec<A.Event>, clock: LogClock) {
         self.state = state
         self.head = head
         self.codec = codec
-        clock = LogClock(after: lastTime, reading: reading)
+        self.clock = clock
         sequence = head.sequence
         epoch = head.epoch
     }
@@ -138,13 +140,13 @@ package struct EngineCore<A: Aggregate>: Sendable {
         }
     }
 
-    /// The first of each kind, then one a minute with the count of those since.
+    /// The first of each kind, then one a minute with the count of those since; of all kinds not too many.
     private mutating func recordRefusal(
         _ refusal: Refusal, _ submission: Submission<A.Command>, into batch: inout PendingBatch
     ) {
         guard let attempt = refusal.attempt else { return }
         let count = (suppressed[attempt] ?? 0) + 1
-        guard let event = A.refusalEvent(refusal, count: count, state: state, now: clock.now),
+        guard mayRecordRefusal(), let event = A.refusalEvent(refusal, count: count, state: state, now: clock.now),
             let encoded = try? [codec.encode(event)]
         else {
             if suppressed.count >= Self.maximumSuppressedKinds { suppressed = [:] }
@@ -152,8 +154,14 @@ package struct EngineCore<A: Aggregate>: Sendable {
             return
         }
         suppressed[attempt] = nil
-        var recorded = submission
-        recorded.key = nil
-        take([event], encoded, recorded, into: &batch)
+        recorded.count += 1
+        var keyless = submission
+        keyless.key = nil
+        take([event], encoded, keyless, into: &batch)
+    }
+
+    private mutating func mayRecordRefusal() -> Bool {
+        if clock.now.millisecondsSince(recorded.since) >= 60_000 { recorded = (clock.now, 0) }
+        return recorded.count < Self.maximumRefusalsAMinute
     }
 }

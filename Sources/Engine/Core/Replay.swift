@@ -11,33 +11,55 @@ package struct Replay<A: Aggregate>: Sendable {
     /// Informative events of types this version does not know: kept in the log, passed over here.
     package private(set) var unknownEvents: UInt64 = 0
     private let codec: any EventCodec<A.Event>
+    private let hashing: StateHashing
+    /// The state at the last end of a batch whose hash the log may say.
+    private var hashable: (at: LogSequence, state: A.State)?
 
-    package init(of log: LogIdentity, codec: any EventCodec<A.Event>) {
+    package init(of log: LogIdentity, codec: any EventCodec<A.Event>, hashing: StateHashing = StateHashing()) {
         head = .start(of: log)
         self.codec = codec
+        self.hashing = hashing
     }
 
-    /// Takes the next batch into the state.
+    /// Takes the next batch into the state. Fails as well where the state is not what the log says that it was.
     package mutating func take(_ batch: FrameBatch) throws(CodecFailure) {
         for frame in batch.frames {
             let event = try codec.decode(
                 type: frame.type, schemaRevision: frame.schemaRevision, payload: frame.payload)
             if let event {
+                try compare(event)
                 A.reduce(&state, Envelope(header: frame.header, event: event))
             } else {
                 unknownEvents += 1
             }
             lastTime = frame.header.time
         }
+        if hashing.isDue(after: head.sequence, at: batch.end.sequence) {
+            hashable = (batch.end.sequence, state)
+        }
         head = batch.end
+    }
+
+    private mutating func compare(_ event: A.Event) throws(CodecFailure) {
+        guard case .stateHashed(let sequence, A.reducerFingerprint, let digest)? = A.fact(event),
+            let known = hashable, known.at == sequence
+        else { return }
+        hashable = nil
+        guard try StateCodec.stateHash(known.state) == digest else {
+            throw CodecFailure(
+                .malformed,
+                "the events up to \(sequence) do not amount to the state that was hashed there: the log or this "
+                    + "machine's memory is damaged; verify the log, or restore a backup")
+        }
     }
 
     /// Everything that a store holds.
     package static func whole(
-        _ store: any LogStore, codec: any EventCodec<A.Event>, framesAtOnce: Int = 4096
+        _ store: any LogStore, codec: any EventCodec<A.Event>, framesAtOnce: Int = 4096,
+        hashing: StateHashing = StateHashing()
     ) throws(EngineFailure) -> Replay<A> {
-        var replay = Replay(of: store.identity, codec: codec)
         do {
+            var replay = Replay(of: store.identity, codec: codec, hashing: hashing.latest(before: try store.head()))
             while true {
                 let batches = try store.read(after: replay.head.sequence, maximumFrames: framesAtOnce)
                 if batches.isEmpty { return replay }

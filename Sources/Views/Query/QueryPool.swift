@@ -16,7 +16,10 @@ final class QueryPool: Sendable {
     private struct State {
         /// Queries running and waiting, a slot.
         var loads: [Int]
-        var isClosed = false
+        /// What stops each of them.
+        var cancellations: [ObjectIdentifier: QueryCancellation] = [:]
+        /// Set once: nothing more is run, and why.
+        var closed: ViewsFailure?
     }
 
     private let path: String
@@ -33,14 +36,17 @@ final class QueryPool: Sendable {
     }
 
     func run(_ request: QueryRequest) async throws(ViewsFailure) -> QueryResult {
-        let index = try take()
         let cancellation = QueryCancellation()
+        let index = try take(cancellation)
         let result: Result<QueryResult, ViewsFailure> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let slot = slots[index]
                 slot.queue.async { [self] in
                     let result = self.result(request, on: slot, cancellation)
-                    state.withLock { $0.loads[index] -= 1 }
+                    state.withLock { state in
+                        state.loads[index] -= 1
+                        state.cancellations[ObjectIdentifier(cancellation)] = nil
+                    }
                     continuation.resume(returning: result)
                 }
             }
@@ -50,9 +56,13 @@ final class QueryPool: Sendable {
         return try result.get()
     }
 
-    /// Waits for the queries that run, and closes every connection.
-    func close() {
-        state.withLock { $0.isClosed = true }
+    /// Stops the queries that run, and closes every connection. Who waits is told this reason.
+    func close(_ reason: ViewsFailure) {
+        let running = state.withLock { state in
+            state.closed = state.closed ?? reason
+            return Array(state.cancellations.values)
+        }
+        for query in running { query.cancel() }
         for slot in slots {
             slot.queue.sync {
                 slot.present = nil
@@ -62,15 +72,16 @@ final class QueryPool: Sendable {
     }
 
     /// The slot with the fewest queries.
-    private func take() throws(ViewsFailure) -> Int {
+    private func take(_ cancellation: QueryCancellation) throws(ViewsFailure) -> Int {
         try state.withLock { state throws(ViewsFailure) in
-            if state.isClosed { throw .closed }
+            if let closed = state.closed { throw closed }
             let waiting = state.loads.reduce(0) { $0 + max(0, $1 - 1) }
             guard waiting < settings.maximumPendingQueries else {
                 throw ViewsFailure(.busy, "\(waiting) queries wait already: try again shortly")
             }
             let index = state.loads.indices.min { state.loads[$0] < state.loads[$1] } ?? 0
             state.loads[index] += 1
+            state.cancellations[ObjectIdentifier(cancellation)] = cancellation
             return index
         }
     }
@@ -78,12 +89,13 @@ final class QueryPool: Sendable {
     private func result(
         _ request: QueryRequest, on slot: Slot, _ cancellation: QueryCancellation
     ) -> Result<QueryResult, ViewsFailure> {
+        if let closed = state.withLock({ $0.closed }) { return .failure(closed) }
         if cancellation.isCancelled { return .failure(.cancelled) }
-        if state.withLock({ $0.isClosed }) { return .failure(.closed) }
         do throws(ViewsFailure) {
             return .success(try connection(of: slot, readsPast: request.sequence != nil).run(request, cancellation))
         } catch {
-            return .failure(error)
+            guard error.code == .cancelled, let closed = state.withLock({ $0.closed }) else { return .failure(error) }
+            return .failure(closed)
         }
     }
 

@@ -94,6 +94,7 @@ extension GlobalViews {
         case .failed(let job, let reason, let detail):
             rows[.fail].add(sequence).add(job.rawValue).add(reason.rawValue).add(detail).add(time)
             try run(.fail, job, header, rows)
+        case .enqueueReused: break
         }
     }
 

@@ -57,7 +57,8 @@ package enum GlobalViews: ViewMapping {
 
     private static func subject(of event: QueueEvent) -> EventSubject {
         switch event {
-        case .enqueued(let job, let request): EventSubject(job: job, app: request.app)
+        case .enqueued(let job, let request), .enqueueReused(let job, let request):
+            EventSubject(job: job, app: request.app)
         case .claimed(let job, _, let worker, _): EventSubject(job: job, worker: worker)
         case .uploaded(let job, _, let pack): EventSubject(job: job, region: pack.region)
         case .heartbeat(let job, _, _, _), .succeeded(let job, _), .attemptFailed(let job, _, _, _),

@@ -52,8 +52,10 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
     }
 
     func write(_ position: LogPosition) throws(ViewsFailure) {
-        try setPosition.add(position.log.hex).add(position.epoch.rawValue).add(position.sequence.rawValue)
-            .add(position.chain.hex).run()
+        setPosition.add(position.log.hex).add(position.epoch.rawValue).add(position.sequence.rawValue)
+        guard try setPosition.add(position.chain.hex).run() == 1 else {
+            throw ViewsFailure(.damaged, "the views' file has no state: rebuild it from the log")
+        }
     }
 
     /// After a failed transaction: what was remembered may not be there.

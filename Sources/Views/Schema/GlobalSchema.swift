@@ -207,8 +207,8 @@ enum GlobalSchema {
         SELECT r.id, \(utc("r.time")) AS created_at, r.commit_sha, r.app || '/' || r.id AS name, r.app, r.repository,
           r.recipe, r.priority, v.status, v.failure_reason, v.failure_detail, v.attempt, v.attempts, v.worker,
           CASE WHEN v.status = 'running' THEN h.stage END AS stage, \(utc("v.claimed_at")) AS claimed_at,
-          \(utc("h.time")) AS last_heartbeat, \(utc("v.ended_at")) AS ended_at, lower(hex(v.manifest)) AS manifest,
-          v.raw_bytes, v.packed_bytes, v.region,
+          \(utc("h.time")) AS last_heartbeat, \(utc("v.ended_at")) AS ended_at,
+          CASE WHEN v.manifest IS NOT NULL THEN lower(hex(v.manifest)) END AS manifest, v.raw_bytes, v.packed_bytes, v.region,
           (SELECT a.name FROM actors a WHERE a.id = r.actor) AS actor, v.lost_attempts,
           \(utc("v.cancel_requested_at")) AS cancel_requested_at, v.cancel_reason
         FROM job_requests r

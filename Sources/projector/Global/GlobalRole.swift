@@ -14,6 +14,7 @@ import Ports
 import Projectors
 import ServiceLifecycle
 import Serving
+import Synchronization
 import Views
 
 /// Numbers that decisions depend on. Given ones become facts of the log at start; the rest stays as the log has it.
@@ -30,24 +31,37 @@ struct DecisionOptions: ParsableArguments {
     @Option(help: "How long a deployment may take before it has failed.")
     var deploymentDeadlineSeconds: UInt32?
 
-    @Option(
-        help: ArgumentHelp(
-            "Begin a new epoch, with this reason: after a restore, or when a region was found on another chain.",
-            valueName: "reason"))
-    var newEpoch: String?
+    @Flag(help: "Begin a new epoch: after a restore, or when a region was found on another chain.")
+    var newEpoch = false
 
-    /// The log's settings with what was given in their place.
-    func changed(_ old: Domain.Settings, _ settings: RoleSettings) throws -> Domain.Settings {
-        var new = old
-        new.heartbeatSeconds = try settings.number(heartbeatSeconds, "heartbeat-seconds") ?? new.heartbeatSeconds
-        new.leaseSeconds = try settings.number(leaseSeconds, "lease-seconds") ?? new.leaseSeconds
-        new.regionSilentSeconds =
-            try settings.number(regionSilentSeconds, "region-silent-seconds") ?? new.regionSilentSeconds
-        new.deploymentDeadlineSeconds =
-            try settings.number(deploymentDeadlineSeconds, "deployment-deadline-seconds")
-            ?? new.deploymentDeadlineSeconds
-        if let problem = new.problem { throw UsageProblem(problem.message) }
-        return new
+    @Option(help: ArgumentHelp("Why the new epoch begins, for the log.", valueName: "text"))
+    var newEpochReason: String?
+
+    /// Puts what was given in the place of the log's settings.
+    func change(_ settings: RoleSettings) throws -> @Sendable (Domain.Settings) throws(Refusal) -> Domain.Settings {
+        let heartbeat = try settings.number(heartbeatSeconds, "heartbeat-seconds")
+        let lease = try settings.number(leaseSeconds, "lease-seconds")
+        let silent = try settings.number(regionSilentSeconds, "region-silent-seconds")
+        let deadline = try settings.number(deploymentDeadlineSeconds, "deployment-deadline-seconds")
+        return { (old) throws(Refusal) in
+            var new = old
+            new.heartbeatSeconds = heartbeat ?? old.heartbeatSeconds
+            new.leaseSeconds = lease ?? old.leaseSeconds
+            new.regionSilentSeconds = silent ?? old.regionSilentSeconds
+            new.deploymentDeadlineSeconds = deadline ?? old.deploymentDeadlineSeconds
+            if let problem = new.problem { throw problem }
+            return new
+        }
+    }
+
+    /// Nil when no new epoch is wanted.
+    func epochReason(_ settings: RoleSettings) throws -> String? {
+        let reason = settings.text(newEpochReason, "new-epoch-reason")
+        let most = EngineConfiguration.maximumReasonBytes
+        guard reason?.utf8.count ?? 0 <= most else {
+            throw UsageProblem("--new-epoch-reason is longer than \(most) bytes: shorten it")
+        }
+        return try settings.flag(newEpoch, "new-epoch") ? reason ?? "asked for by --new-epoch" : nil
     }
 }
 
@@ -80,13 +94,8 @@ struct GlobalRole {
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
         let clock = SystemClock()
-        let old = try Replay<Global>.whole(log, codec: GlobalCodec()).state.log.settings
-        let engine = try EngineService<Global>(
-            store: log, codec: GlobalCodec(), clock: clock,
-            configuration: EngineConfiguration(
-                version: droverVersion, settings: try decisions.changed(old, settings),
-                newEpochReason: decisions.newEpoch), logger: logger)
-        let key = try ReleaseKey.loadOrCreate(path: place.data + "/release.key")
+        let engine = try Self.startEngine(log, clock, place, decisions, settings, logger)
+        let key = try await Self.releaseKey(place.data + "/release.key", engine)
         let blobs = try await DirectoryBlobStore.open(place.data + "/blobs")
         let views = try Views<GlobalViews>.open(
             path: place.data + "/views.sqlite", codec: GlobalCodec(), logger: logger)
@@ -121,6 +130,42 @@ struct GlobalRole {
                 ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger),
             ]
             + globalProjectors(engine: engine, logger: logger) + [silence, application]
+    }
+}
+
+extension GlobalRole {
+    private static func startEngine(
+        _ log: EventLog, _ clock: SystemClock, _ place: RolePlace, _ decisions: DecisionOptions,
+        _ settings: RoleSettings, _ logger: Logger
+    ) throws -> EngineService<Global> {
+        let change = try decisions.change(settings)
+        let problem = Mutex<Refusal?>(nil)
+        do {
+            return try EngineService<Global>(
+                store: log, codec: GlobalCodec(), clock: clock,
+                configuration: EngineConfiguration(
+                    version: droverVersion, newEpochReason: try decisions.epochReason(settings),
+                    forkMarker: ForkMarker(path: place.data + "/forked")
+                ) { (old) throws(Refusal) in
+                    do throws(Refusal) { return try change(old) } catch {
+                        problem.withLock { $0 = error }
+                        throw error
+                    }
+                }, logger: logger)
+        } catch {
+            throw problem.withLock { $0 }.map { UsageProblem($0.message) } ?? error
+        }
+    }
+
+    /// Made at the first start only: with another one nobody would trust the builds that the log has.
+    private static func releaseKey(_ path: String, _ engine: EngineService<Global>) async throws -> ReleaseKey {
+        let hasBuilds = try await engine.read { state, _ in !state.queue.builds.isEmpty }
+        if hasBuilds, !FileManager.default.fileExists(atPath: path) {
+            throw RoleFailure(
+                "the release key \(path) is gone, and the log has builds that it has signed: restore it from its backup"
+            )
+        }
+        return try ReleaseKey.loadOrCreate(path: path)
     }
 }
 

@@ -37,6 +37,7 @@ struct ArbitraryEvents {
             .clockJumped(milliseconds: signed()), .epochStarted(epoch: Epoch(rawValue: number()), reason: text()),
             .levelRaised(level: number()), .settingsChanged(settings()),
             .refused(attempt, code: choice(), count: number()),
+            .stateHashed(at: LogSequence(rawValue: number()), fingerprint: number(), digest: digest()),
         ]
     }
 
@@ -48,6 +49,7 @@ struct ArbitraryEvents {
             .attemptFailed(job(), attempt(), choice(), detail: text()),
             .attemptReleased(job(), attempt(), detail: text()), .leaseExpired(job(), attempt()), .requeued(job()),
             .cancelRequested(job(), reason: text()), .failed(job(), choice(), detail: text()),
+            .enqueueReused(job(), request()),
         ]
     }
 

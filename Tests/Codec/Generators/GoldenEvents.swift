@@ -41,6 +41,7 @@ private let logEvents: [LogEvent] = [
     .epochStarted(epoch: Epoch(rawValue: 2), reason: "restored"), .levelRaised(level: 2), .settingsChanged(Settings()),
     .refused(
         RefusedAttempt(job: one, attempt: .first, command: "heartbeat"), code: .staleAttempt, count: 12),
+    .stateHashed(at: LogSequence(rawValue: 100_002), fingerprint: 1, digest: manifest),
 ]
 
 /// Events written down byte by byte in `golden.txt`: every case of a global log. They never change.
@@ -51,7 +52,7 @@ let goldenGlobalEvents: [GlobalEvent] =
         .heartbeat(one, .first, counter: 300, stage: .build), .uploaded(one, .first, pack), .succeeded(one, .first),
         .attemptFailed(one, .first, .exit, detail: "exit 2"), .attemptReleased(one, .first, detail: "draining"),
         .leaseExpired(one, .first), .requeued(one), .cancelRequested(one, reason: "no longer needed"),
-        .failed(one, .snapshot, detail: "no such commit"),
+        .failed(one, .snapshot, detail: "no such commit"), .enqueueReused(one, request),
     ] as [QueueEvent]).map(GlobalEvent.queue)
     + ([
         .packStored(one, .first, region: eu, manifest: manifest), .packLost(one, region: eu, detail: "segment 3"),

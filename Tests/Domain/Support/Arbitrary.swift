@@ -75,13 +75,15 @@ struct Arbitrary {
     }
 
     mutating func logEvent() -> LogEvent {
-        switch random.below(7) {
+        switch random.below(8) {
         case 0: .engineStarted(version: text(), level: number())
         case 1: .engineStalled(milliseconds: time().milliseconds)
         case 2: .clockJumped(milliseconds: time().milliseconds)
         case 3: .epochStarted(epoch: Epoch(rawValue: number()), reason: text())
         case 4: .levelRaised(level: number())
         case 5: .settingsChanged(settings())
+        case 6:
+            .stateHashed(at: LogSequence(rawValue: number()), fingerprint: number(), digest: digest())
         default:
             .refused(
                 RefusedAttempt(job: job(), attempt: attempt(), command: text()), code: .staleAttempt, count: number())
@@ -89,7 +91,7 @@ struct Arbitrary {
     }
 
     mutating func queueEvent() -> QueueEvent {
-        switch random.below(12) {
+        switch random.below(13) {
         case 0, 1: .enqueued(JobID(rawValue: UInt64(1 + random.below(6))), request())
         case 2: .claimed(job(), attempt(), worker: worker(), leaseSeconds: small())
         case 3: .heartbeat(job(), attempt(), counter: number(), stage: random.pick(AttemptStage.allCases))
@@ -100,6 +102,7 @@ struct Arbitrary {
         case 8: .leaseExpired(job(), attempt())
         case 9: .requeued(job())
         case 10: .cancelRequested(job(), reason: text())
+        case 11: .enqueueReused(job(), request())
         default: .failed(job(), random.pick(FailureReason.allCases), detail: text())
         }
     }

@@ -75,11 +75,13 @@ struct Driven<A: GlobalAggregate> {
 
 /// What the projectors would do in a state.
 func plan(_ state: GlobalState, at now: Timestamp) -> Plan<GlobalCommand> {
-    let leases = state.queue.planLeases(settings: state.log.settings, now: now)
-    let targets = state.targets.plan(world: state.targetsWorld, now: now)
+    let leases = state.queue.planLeases(world: state.queueWorld(now: now))
+    let deployments = state.targets.planDeployments(world: state.targetsWorld, now: now)
+    let reissues = state.targets.planReissues(epoch: state.log.epoch, now: now)
     return Plan(
-        effects: leases.effects.map(GlobalCommand.queue) + targets.effects.map(GlobalCommand.targets),
-        askAgainAt: [leases.askAgainAt, targets.askAgainAt].compactMap { $0 }.min())
+        effects: leases.effects.map(GlobalCommand.queue)
+            + (deployments.effects + reissues.effects).map(GlobalCommand.targets),
+        askAgainAt: [leases.askAgainAt, deployments.askAgainAt, reissues.askAgainAt].compactMap { $0 }.min())
 }
 
 /// What an aggregate and the model disagree about over these steps, if anything.

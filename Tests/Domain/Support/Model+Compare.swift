@@ -4,11 +4,12 @@ extension Model {
     /// The first thing in which a state differs from what the rules say; nil when there is none.
     func difference(from state: GlobalState) -> String? {
         if state.impossible > 0 { return "\(state.impossible) events were impossible" }
-        return queueDifference(state.queue) ?? fleetDifference(state) ?? targetsDifference(state.targets)
+        return queueDifference(state) ?? fleetDifference(state) ?? targetsDifference(state.targets)
             ?? deploymentsDifference(state.targets)
     }
 
-    private func queueDifference(_ queue: QueueState) -> String? {
+    private func queueDifference(_ state: GlobalState) -> String? {
+        let queue = state.queue
         if queue.enqueued.rawValue != UInt64(jobs.count) { return "\(queue.enqueued) ids given, not \(jobs.count)" }
         if queue.waiting.all != line { return "waiting are \(queue.waiting.all), not \(line)" }
         let running = jobs.filter { $0.status == .running }
@@ -27,7 +28,8 @@ extension Model {
             if attempt.worker != job.worker || attempt.counter != job.counter || attempt.pack != job.pack {
                 return "job \(job.id)'s attempt is \(attempt), not \(job)"
             }
-            let end = queue.expiry(open, attempt, settings: settings).milliseconds
+            let world = state.queueWorld(now: Timestamp(milliseconds: now))
+            let end = queue.expiry(open, attempt, world: world).milliseconds
             if end != self.end(of: job) { return "job \(job.id)'s lease ends at \(end), not \(self.end(of: job))" }
         }
         return nil

@@ -1,13 +1,13 @@
 import Domain
 
 extension Model {
-    mutating func queue(_ command: QueueCommand) -> Verdict {
+    mutating func queue(_ command: QueueCommand, by actor: EventActor) -> Verdict {
         switch command {
         case .enqueue(let request): enqueue(request)
         case .cancel(let id, _): cancel(id)
         case .claim(let worker): claim(worker)
         case .heartbeat(let id, let attempt, let counter, _):
-            attempted(id, attempt) { model, place in
+            attempted(id, attempt, by: actor) { model, place in
                 let isNew = counter > model.jobs[place].counter
                 if isNew {
                     model.jobs[place].counter = counter
@@ -16,13 +16,13 @@ extension Model {
                 return .done(
                     .queue(.heartbeat(isCancelled: model.jobs[place].cancelled != nil)), changed: isNew)
             }
-        case .reportUploaded(let id, let attempt, let pack): uploaded(id, attempt, pack)
+        case .reportUploaded(let id, let attempt, let pack): uploaded(id, attempt, pack, by: actor)
         case .reportFailed(let id, let attempt, let reason, _):
-            attempted(id, attempt) { model, place in model.end(place, .failed(reason)) }
+            attempted(id, attempt, by: actor) { model, place in model.end(place, .failed(reason)) }
         case .release(let id, let attempt, _):
-            attempted(id, attempt) { model, place in model.end(place, .queued) }
+            attempted(id, attempt, by: actor) { model, place in model.end(place, .queued) }
         case .expireLease(let id, let attempt):
-            attempted(id, attempt) { model, place in model.expire(place) }
+            attempted(id, attempt, by: .system) { model, place in model.expire(place) }
         }
     }
 
@@ -64,6 +64,11 @@ extension Model {
     private mutating func claim(_ name: WorkerName) -> Verdict {
         guard let worker = workers.firstIndex(where: { $0.name == name }) else { return .refused(.unknownWorker) }
         if workers[worker].isDraining { return .refused(.workerDraining) }
+        switch regions.first(where: { $0.name == workers[worker].region })?.status {
+        case .removed: return .refused(.regionRemoved)
+        case .silent, .suspended: return .refused(.regionSuspended)
+        case .live, nil: break
+        }
         guard let id = line.first, let place = jobs.firstIndex(where: { $0.id == id }) else {
             let isNew = !workers[worker].isWaiting
             workers[worker].isWaiting = true
@@ -85,27 +90,31 @@ extension Model {
     }
 
     private mutating func attempted(
-        _ id: JobID, _ attempt: AttemptNumber, _ body: (inout Model, Int) -> Verdict
+        _ id: JobID, _ attempt: AttemptNumber, by actor: EventActor, _ body: (inout Model, Int) -> Verdict
     ) -> Verdict {
         guard let place = jobs.firstIndex(where: { $0.id == id }) else { return .refused(.unknownJob) }
         guard jobs[place].status == .running, jobs[place].attempts == attempt.rawValue else {
             return .refused(.staleAttempt)
         }
+        if actor.kind == .worker, actor.name != jobs[place].worker?.rawValue { return .refused(.staleAttempt) }
         return body(&self, place)
     }
 
-    private mutating func uploaded(_ id: JobID, _ attempt: AttemptNumber, _ pack: UploadedPack) -> Verdict {
+    private mutating func uploaded(
+        _ id: JobID, _ attempt: AttemptNumber, _ pack: UploadedPack, by actor: EventActor
+    ) -> Verdict {
         if let job = jobs.first(where: { $0.id == id }), job.status == .succeeded, job.attempts == attempt.rawValue,
             job.pack == pack
         {
             return .done(.queue(.done), changed: false)
         }
-        return attempted(id, attempt) { model, place in
+        return attempted(id, attempt, by: actor) { model, place in
             if let old = model.jobs[place].pack {
                 return old == pack ? .done(.queue(.done), changed: false) : .refused(.artifactMismatch)
             }
             model.jobs[place].pack = pack
             model.jobs[place].heard = model.now
+            model.jobs[place].uploaded = model.now
             if model.jobs[place].cancelled != nil { model.jobs[place].status = .failed(.cancelled) }
             return .done(.queue(.done), changed: true)
         }
@@ -119,9 +128,16 @@ extension Model {
 
     /// When the current attempt may be ended.
     func end(of job: Job) -> Int64 {
-        let lease = max(job.heard, floor) + job.lease
-        guard let cancelled = job.cancelled else { return lease }
-        return min(lease, max(cancelled, floor) + Int64(settings.cancelGraceSeconds) * 1000)
+        var ends = [max(job.heard, floor) + job.lease]
+        if let cancelled = job.cancelled {
+            ends.append(max(cancelled, floor) + Int64(settings.cancelGraceSeconds) * 1000)
+        }
+        if let pack = job.pack {
+            let isRemoved = regions.contains { $0.name == pack.region && $0.status == .removed }
+            ends.append(
+                isRemoved ? job.uploaded : max(job.uploaded, floor) + Int64(settings.jobTimeoutSeconds) * 1000)
+        }
+        return ends.min() ?? 0
     }
 
     private mutating func expire(_ place: Int) -> Verdict {

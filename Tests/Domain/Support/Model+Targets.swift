@@ -63,10 +63,12 @@ extension Model {
     private mutating func begin(_ place: Int, at revision: Revision) {
         let deploying = deployments[place]
         let (app, scope) = (deploying.request.app, deploying.request.scope)
+        let old = effective(app, scope)
         let base = successes.last { $0.app == app && ($0.scope == scope || $0.scope == .global) }?.build
         changes.append(
             Change(
-                app: app, scope: scope, build: deploying.build, previous: effective(app, scope)?.build, base: base,
+                app: app, scope: scope, build: deploying.build,
+                previous: old?.build == deploying.build ? old?.previous : old?.build, base: base,
                 deployment: deploying.id, revision: revision, issued: now,
                 expires: now + Int64(settings.targetLifetimeSeconds) * 1000))
         deployments[place].status = .running

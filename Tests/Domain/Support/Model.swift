@@ -20,6 +20,7 @@ struct Model {
         var heard: Int64 = 0
         var counter: UInt64 = 0
         var pack: UploadedPack?
+        var uploaded: Int64 = 0
         var lost: UInt32 = 0
         var cancelled: Int64?
         /// Its build was gone once: a repeat is built anew.
@@ -91,17 +92,20 @@ struct Model {
         switch fact {
         case .engineStarted, .engineStalled, .clockJumped: floor = now
         case .epochStarted(let epoch, _): self.epoch = epoch
-        case .levelRaised, .settingsChanged, .refused: break
+        case .levelRaised, .settingsChanged, .refused, .stateHashed: break
         }
     }
 
     mutating func take(_ command: GlobalCommand, by actor: EventActor, key: String?) -> Verdict {
-        guard let key, isRemembered(command) else { return perform(command) }
+        guard let key, isRemembered(command) else { return perform(command, by: actor) }
         let plain = normalised(command)
         if let entry = memory.last(where: { $0.actor == actor && $0.key == key }), now - entry.time <= 86_400_000 {
             return entry.command == plain ? .done(entry.answer, changed: false) : .refused(.keyReused)
         }
-        let verdict = perform(command)
+        var verdict = perform(command, by: actor)
+        if case .done(.queue(.enqueued(let job, isReused: true)), _) = verdict {
+            verdict = .done(.queue(.enqueued(job, isReused: true)), changed: true)
+        }
         if case .done(let answer, changed: true) = verdict {
             memory.append(Remembered(actor: actor, key: key, command: plain, answer: answer, time: now))
         }
@@ -125,9 +129,9 @@ struct Model {
         Universe.repositories.first { $0.0 == request.repository }?.1 ?? -1
     }
 
-    private mutating func perform(_ command: GlobalCommand) -> Verdict {
+    private mutating func perform(_ command: GlobalCommand, by actor: EventActor) -> Verdict {
         switch command {
-        case .queue(let command): queue(command)
+        case .queue(let command): queue(command, by: actor)
         case .targets(let command): targets(command)
         case .fleet(let command): fleet(command)
         case .packStored(let build, let attempt, let region, let manifest):
@@ -201,7 +205,7 @@ struct Model {
         case .regionReport(let name, let levels): return report(name, levels)
         case .regionSilent(let name): return move(name, to: .silent, from: [.live])
         case .regionSuspend(let name, _): return move(name, to: .suspended, from: [.live, .silent])
-        case .regionResume(let name, _): return move(name, to: .live, from: [.silent, .suspended])
+        case .regionResume(let name, _): return move(name, to: .live, from: [.silent, .suspended, .removed])
         case .regionRemove(let name, _): return move(name, to: .removed, from: [.live, .silent, .suspended])
         case .workerJoin(let name, let region):
             guard let record = regions.first(where: { $0.name == region }) else { return .refused(.unknownRegion) }
@@ -226,7 +230,8 @@ struct Model {
             regions.append(Region(name: name, endpoint: endpoint))
             return .done(.done, changed: true)
         }
-        let isBack = regions[place].status == .removed || regions[place].status == .silent
+        if regions[place].status == .removed { return .refused(.regionRemoved) }
+        let isBack = regions[place].status == .silent
         let isChange = isBack || regions[place].endpoint != endpoint
         if isBack { regions[place].status = .live }
         regions[place].endpoint = endpoint
@@ -237,8 +242,7 @@ struct Model {
         guard let place = regions.firstIndex(where: { $0.name == name }) else { return .refused(.unknownRegion) }
         let old = regions[place].status
         if old == status { return .done(.done, changed: false) }
-        if old == .removed { return .refused(.regionRemoved) }
-        guard from.contains(old) else { return .refused(.regionSuspended) }
+        guard from.contains(old) else { return .refused(old == .removed ? .regionRemoved : .regionSuspended) }
         regions[place].status = status
         if status == .removed { releaseGone() }
         return .done(.done, changed: true)

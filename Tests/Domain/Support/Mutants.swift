@@ -12,6 +12,8 @@ protocol Mutant: GlobalAggregate {
 extension Mutant {
     static var initialState: GlobalState { Global.initialState }
     static func event(_ fact: LogEvent) -> GlobalEvent { Global.event(fact) }
+    static func fact(_ event: GlobalEvent) -> LogEvent? { Global.fact(event) }
+    static var reducerFingerprint: UInt64 { Global.reducerFingerprint }
     static func log(_ state: GlobalState) -> LogState { Global.log(state) }
     static func command(from events: [GlobalEvent]) -> GlobalCommand? { Global.command(from: events) }
     static func refusalEvent(_ refusal: Refusal, count: UInt64, state: GlobalState, now: Timestamp) -> GlobalEvent? {

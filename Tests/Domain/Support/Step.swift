@@ -224,6 +224,7 @@ extension Step {
         settings.convergedShare = pick(2, of: [10_000, 5_000])
         settings.deploymentDeadlineSeconds = pick(2, of: [1800, 600])
         settings.maximumOpenJobs = pick(3, of: [100, 4])
+        settings.jobTimeoutSeconds = pick(3, of: [3600, 20])
         return settings
     }
 }

@@ -37,9 +37,10 @@ extension History where A == Global {
     }
 
     private mutating func project() throws {
-        let leases = state.queue.planLeases(settings: state.log.settings, now: now).effects
+        let leases = state.queue.planLeases(world: state.queueWorld(now: now)).effects
         for effect in leases { try send(.queue(effect), by: .projector("leases")) }
-        for effect in state.targets.plan(world: state.targetsWorld, now: now).effects {
+        let deployments = state.targets.planDeployments(world: state.targetsWorld, now: now).effects
+        for effect in deployments + state.targets.planReissues(epoch: epoch, now: now).effects {
             try send(.targets(effect), by: .projector("deployments"))
         }
     }
@@ -65,17 +66,18 @@ extension History where A == Global {
 
     private mutating func queueStep(_ random: inout SplitMix64) throws {
         let (job, number) = attempt(&random)
+        let holder = EventActor.worker(state.queue.jobs[job]?.attempt?.worker ?? worker("w1"))
         switch random.below(20) {
         case 0..<8:
             let counter = UInt64(random.below(1000))
             try send(
                 .queue(.heartbeat(job, number, counter: counter, stage: random.pick(AttemptStage.allCases))),
-                by: .worker(worker("w1")))
+                by: holder)
         case 8..<14:
             let pack = UploadedPack(
                 manifest: manifest(job.rawValue * 10 + number.rawValue), region: region("eu"),
                 rawBytes: 100 + job.rawValue, packedBytes: 50)
-            try send(.queue(.reportUploaded(job, number, pack)), by: .worker(worker("w2")))
+            try send(.queue(.reportUploaded(job, number, pack)), by: holder)
         case 14, 15:
             try send(.queue(.reportFailed(job, number, random.pick([.exit, .timeout]), detail: "it's \"bad\"")))
         case 16: try send(.queue(.release(job, number, detail: "drain")))

@@ -1,0 +1,57 @@
+import Client
+import Domain
+import Foundation
+import Glibc
+import Synchronization
+import UnixSignals
+import Wire
+
+/// Asks again while the server is away: what is waited for goes on without us.
+struct PatientQuestions {
+    static let retryMilliseconds: Int64 = 1000
+
+    /// When to stop waiting; nil for never.
+    let deadline: ContinuousClock.Instant?
+    /// Where it is said that we are cut off.
+    let progress: ProgressLine
+
+    /// - Throws: what the server answers; `unreachable` only after the deadline.
+    func ask<Answer>(_ question: () async throws -> Answer) async throws -> Answer {
+        while true {
+            do {
+                return try await question()
+            } catch let failure as ClientFailure where failure.mayPass && !isOver(deadline) {
+                progress.show("cut off, asking again: \(failure)")
+                try await Task.sleep(for: .milliseconds(Self.retryMilliseconds))
+            }
+        }
+    }
+}
+
+extension ClientFailure {
+    /// The server is away, or not ready yet.
+    fileprivate var mayPass: Bool {
+        switch self {
+        case .unreachable: true
+        case .problem(let problem): problem.status == 503 || problem.status == 502
+        case .badAnswer, .cancelled: false
+        }
+    }
+}
+
+/// Ctrl-C lets go of what is waited for, says how to come back, and ends with 130.
+enum Interruption {
+    private static let hint = Mutex("")
+
+    /// What to say if it comes from now on; empty for nothing.
+    static func say(_ text: String) { hint.withLock { $0 = text } }
+
+    /// Ends the process when it comes; returns when cancelled.
+    static func watch() async {
+        for await _ in await UnixSignalsSequence(trapping: .sigint) {
+            ProgressLine.clear()
+            Terminal.complain(hint.withLock { $0 })
+            exit(CommandExit.interrupted.rawValue)
+        }
+    }
+}

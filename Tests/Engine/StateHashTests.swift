@@ -1,0 +1,90 @@
+import Codec
+import Domain
+import Engine
+import Ports
+import Testing
+
+/// Hashes of the state in the log, and replays that come to another state.
+@Suite struct StateHashTests {
+    private let hashing = StateHashing(intervalEvents: 10)
+
+    /// A log of a few hashes.
+    private func hashedLog() async throws -> FaultyStore {
+        let store = FaultyStore()
+        let engine = try makeEngine(store) { $0.hashing = hashing }
+        for number in 1...60 {
+            _ = try await engine.submit(.queue(.enqueue(request(number))), actor: .person("ada"))
+            if number.isMultiple(of: 10) { try await Task.sleep(for: .milliseconds(50)) }
+        }
+        engine.stop()
+        try await engine.waitForEnd()
+        return store
+    }
+
+    private func hashes(_ batches: [FrameBatch]) throws -> [LogEvent] {
+        try batches.flatMap(\.frames).compactMap { try globalCodec.decode($0)?.event }.compactMap(Global.fact).filter {
+            if case .stateHashed = $0 { true } else { false }
+        }
+    }
+
+    private func replay(_ batches: [FrameBatch], _ hashing: StateHashing) throws {
+        var replay = Replay<Global>(of: LogIdentity(high: 1, low: 2), codec: globalCodec, hashing: hashing)
+        for batch in batches { try replay.take(batch) }
+    }
+
+    /// The same log with every hash changed.
+    private func altered(
+        _ batches: [FrameBatch], _ change: (LogSequence, UInt64, Digest) -> LogEvent
+    ) throws -> [FrameBatch] {
+        try batches.map { batch in
+            var batch = batch
+            for (place, frame) in batch.frames.enumerated() {
+                guard
+                    case .log(.stateHashed(let at, let fingerprint, let digest))? = try globalCodec.decode(frame)?.event
+                else { continue }
+                batch.frames[place].payload = try globalCodec.encode(.log(change(at, fingerprint, digest))).payload
+            }
+            return batch
+        }
+    }
+
+    @Test func hashesAreWrittenAndHold() async throws {
+        let store = try await hashedLog()
+        let ends = Set(store.batches.map(\.end.sequence))
+        let found = try hashes(store.batches)
+        #expect(found.count >= 2)
+        for case .stateHashed(let at, let fingerprint, _) in found {
+            #expect(ends.contains(at))
+            #expect(fingerprint == Global.reducerFingerprint)
+        }
+        try replay(store.batches, hashing)
+        _ = try Replay<Global>.whole(store, codec: globalCodec, hashing: hashing)
+    }
+
+    @Test func anotherStateIsDamage() async throws {
+        let batches = try await hashedLog().batches
+        let wrong = try altered(batches) { at, fingerprint, _ in
+            .stateHashed(at: at, fingerprint: fingerprint, digest: .zero)
+        }
+        #expect { try replay(wrong, hashing) } throws: { ($0 as? CodecFailure)?.message.contains("hashed") == true }
+    }
+
+    @Test func otherReducersAreNotCompared() async throws {
+        let batches = try await hashedLog().batches
+        let others = try altered(batches) { at, fingerprint, _ in
+            .stateHashed(at: at, fingerprint: fingerprint + 1, digest: .zero)
+        }
+        try replay(others, hashing)
+    }
+
+    /// A start compares the newest hashes only.
+    @Test func aStartLooksAtTheNewest() {
+        let head = LogPosition(
+            log: LogIdentity(high: 1, low: 2), epoch: .first, sequence: LogSequence(rawValue: 100), chain: .zero)
+        let latest = hashing.latest(before: head)
+        #expect(hashing.isDue(after: LogSequence(rawValue: 69), at: LogSequence(rawValue: 71)))
+        #expect(!latest.isDue(after: LogSequence(rawValue: 69), at: LogSequence(rawValue: 71)))
+        #expect(latest.isDue(after: LogSequence(rawValue: 89), at: LogSequence(rawValue: 91)))
+        #expect(!latest.isDue(after: LogSequence(rawValue: 91), at: LogSequence(rawValue: 92)))
+    }
+}

@@ -1,0 +1,118 @@
+import ArgumentParser
+import Codec
+import Domain
+import Engine
+import EventLog
+import LMDB
+import Logging
+import Views
+
+/// Events a second out of a log, step by step from LMDB's own scan to the state and the views.
+struct ReplayBenchmark: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay",
+        abstract: "Events/s of reading, checking, decoding and reducing a log, and of its views.",
+        discussion:
+            "Every row includes what the rows above it do, except the views', which read, check and decode only.")
+
+    @OptionGroup var options: BenchmarkOptions
+
+    @Option(help: "How long a log to make.")
+    var events: UInt64 = 1_000_000
+
+    func run() async throws {
+        let workplace = try Workplace(below: options.directory)
+        let directory = try workplace.directory("log")
+        progress("making a log of \(events) events")
+        let count = try await MadeLog(events: events).make(in: directory)
+        var report = Report("Replay of \(count) events made by the engine", repetitions: options.repetitions)
+        var rates: [Step: [Double]] = [:]
+        for repetition in 1...max(1, options.repetitions) {
+            for step in Step.allCases {
+                progress("repetition \(repetition): \(step.rawValue)")
+                let start = ContinuousClock.now
+                try step.perform(directory, views: "\(workplace.path)/views.sqlite", events: count)
+                rates[step, default: []].append(Double(count) / elapsed(since: start))
+            }
+        }
+        let scan = Measurement(name: Step.scan.rawValue, unit: "events/s", values: rates[.scan] ?? [])
+        report.measurements = Step.allCases.map { step in
+            let own = Measurement(name: step.rawValue, unit: "events/s", values: rates[step] ?? [])
+            return step == .scan ? own : own.against(scan, named: "the bare scan")
+        }
+        try report.print(asJSON: options.json)
+    }
+}
+
+/// How far a log's bytes are followed.
+private enum Step: String, CaseIterable {
+    case scan = "bare LMDB scan"
+    case read = "+ checks, frames"
+    case decode = "+ payloads decoded"
+    case reduce = "+ reduced (Replay)"
+    case views = "views rebuilt (SQLite)"
+
+    func perform(_ directory: String, views path: String, events: UInt64) throws {
+        let found =
+            switch self {
+            case .scan: try Self.scan(directory)
+            case .read: try Self.read(directory) { _ in }
+            case .decode: try Self.read(directory, Self.decode)
+            case .reduce: try Self.reduce(directory)
+            case .views: try Self.rebuild(directory, path)
+            }
+        guard found == events else { throw BenchmarkFailure("\(rawValue) found \(found) of \(events) events") }
+    }
+
+    /// Touches every value's first and last byte.
+    private static func scan(_ directory: String) throws -> UInt64 {
+        let environment = try Environment.open(
+            directory: directory,
+            options: Environment.Options(databases: ["events", "batches", "meta"], access: .readOnly))
+        defer { environment.close() }
+        var (count, sum) = (UInt64(0), UInt64(0))
+        try environment.read { transaction in
+            try transaction.scan(Environment.Database(0), from: [UInt8]().span) { _, value in
+                count += 1
+                sum &+= UInt64(value[0]) &+ UInt64(value[value.count - 1])
+                return true
+            }
+        }
+        return sum == 0 ? 0 : count
+    }
+
+    private static func read(_ directory: String, _ body: (FrameBatch) throws -> Void) throws -> UInt64 {
+        let log = try EventLog.open(directory: directory, mode: .readOnly)
+        var (after, count) = (LogSequence.zero, UInt64(0))
+        while true {
+            let batches = try log.read(after: after, maximumFrames: 4096)
+            guard let last = batches.last else { return count }
+            for batch in batches {
+                try body(batch)
+                count += UInt64(batch.frames.count)
+            }
+            after = last.end.sequence
+        }
+    }
+
+    private static func decode(_ batch: FrameBatch) throws {
+        for frame in batch.frames {
+            let event = try GlobalCodec().decode(
+                type: frame.type, schemaRevision: frame.schemaRevision, payload: frame.payload)
+            guard event != nil else { throw BenchmarkFailure("event \(frame.header.sequence) is of no known type") }
+        }
+    }
+
+    private static func reduce(_ directory: String) throws -> UInt64 {
+        let log = try EventLog.open(directory: directory, mode: .readOnly)
+        return try Replay<Global>.whole(log, codec: GlobalCodec()).head.sequence.rawValue
+    }
+
+    private static func rebuild(_ directory: String, _ path: String) throws -> UInt64 {
+        let log = try EventLog.open(directory: directory, mode: .readOnly)
+        let logger = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
+        let views = try Views<GlobalViews>.open(path: path, codec: GlobalCodec(), logger: logger)
+        defer { views.close() }
+        return try views.rebuild(from: log).sequence.rawValue
+    }
+}
