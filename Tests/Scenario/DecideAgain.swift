@@ -63,20 +63,15 @@ struct DecideAgain<A: Aggregate> {
 
     /// An engine's own fact, or the record of a refusal that is due.
     private func isRecord(_ events: [A.Event], _ header: FrameHeader) -> Bool {
-        guard events.count == 1, let event = events.first, let fact = logFact(event) else { return false }
+        guard events.count == 1, let event = events.first, let fact = A.fact(event) else { return false }
         switch fact {
-        case .engineStarted, .engineStalled, .clockJumped, .epochStarted, .levelRaised: return header.actor == .system
+        case .engineStarted, .engineStalled, .clockJumped, .epochStarted, .levelRaised, .stateHashed:
+            return header.actor == .system
         case .settingsChanged: return false
         case .refused(let attempt, let code, let count):
             let refusal = Refusal(code, "", attempt: attempt)
             return A.refusalEvent(refusal, count: count, state: state, now: header.time) == event
         }
-    }
-
-    private func logFact(_ event: A.Event) -> LogEvent? {
-        if let event = event as? GlobalEvent, case .log(let fact) = event { return fact }
-        if let event = event as? RegionEvent, case .log(let fact) = event { return fact }
-        return nil
     }
 
     private mutating func note(_ frames: [Frame], _ problem: String) {
