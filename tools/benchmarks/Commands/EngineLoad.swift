@@ -32,11 +32,13 @@ struct EngineLoad {
     }
 
     static func engine(over log: EventLog) throws -> EngineService<Global> {
-        var settings = Settings()
-        settings.maximumOpenJobs = 10_000_000
-        return try EngineService<Global>(
+        try EngineService<Global>(
             store: log, codec: GlobalCodec(), clock: SystemClock(),
-            configuration: EngineConfiguration(version: "bench", settings: settings),
+            configuration: EngineConfiguration(version: "bench") { settings in
+                var settings = settings
+                settings.maximumOpenJobs = 10_000_000
+                return settings
+            },
             logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
     }
 
