@@ -193,8 +193,8 @@ let package = Package(
         tests(
             "Building",
             [
-                "Building", "Domain", "Engine", "Packs", "Ports", "Processes", .hummingbird, .hummingbirdTesting,
-                .httpTypes, .logging,
+                "Building", "Client", "Domain", "Engine", "Packs", "Ports", "Processes", "Wire", .hummingbird,
+                .hummingbirdTesting, .httpTypes, .logging,
             ]),
         tests(
             "Agent",
@@ -206,7 +206,8 @@ let package = Package(
             "Region",
             [
                 "Region", "Blobs", "Client", "Codec", "Domain", "Engine", "EventLog", "Packs", "Ports", "Projectors",
-                "Serving", "Swarm", "Transfer", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .logging,
+                "Serving", "Swarm", "Transfer", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .lifecycle,
+                .logging,
             ]),
         tests("House", []),
         tests(

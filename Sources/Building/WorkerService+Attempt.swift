@@ -112,13 +112,14 @@ extension WorkerService {
             tell(.uploaded(key))
         } catch {
             logger.warning("the upload waits", metadata: ["attempt": "\(key)", "failure": "\(error)"])
-            tell(uploadEnd(key, error, hasMoved: moved > 0))
+            tell(Self.uploadEnd(key, configuration.region, error, hasMoved: moved > 0))
         }
     }
 
     /// A gap, or bytes of another attempt in the way, pass: the next try goes on from what the region has then.
-    private func uploadEnd(_ key: AttemptKey, _ failure: ClientFailure, hasMoved: Bool) -> Fact {
-        let region = configuration.region
+    static func uploadEnd(
+        _ key: AttemptKey, _ region: RegionName, _ failure: ClientFailure, hasMoved: Bool
+    ) -> Fact {
         if case .problem(let problem) = failure, failure.isRefusal, problem.status != 404, problem.status != 409 {
             return .uploadRejected(
                 key, detail: failureDetail("The region \(region) refuses the pack: \(problem.detail)"))
@@ -167,11 +168,16 @@ extension WorkerService {
             tell(.reported(key, .accepted))
         } catch {
             logger.warning("the upload was not taken", metadata: ["attempt": "\(key)", "failure": "\(error)"])
-            if case .problem(let problem) = error, problem.status == 413 || problem.status == 422 {
-                return tell(.reportRejected(key, detail: failureDetail("The pack is refused: \(problem.detail)")))
-            }
-            tell(error.isRefusal ? .reported(key, .refused) : .reportFailed(key))
+            tell(Self.reportEnd(key, error))
         }
+    }
+
+    /// A pack that the control plane finds wrong is a failure that somebody must hear of.
+    static func reportEnd(_ key: AttemptKey, _ failure: ClientFailure) -> Fact {
+        if case .problem(let problem) = failure, problem.status == 413 || problem.status == 422 {
+            return .reportRejected(key, detail: failureDetail("The pack is refused: \(problem.detail)"))
+        }
+        return failure.isRefusal ? .reported(key, .refused) : .reportFailed(key)
     }
 
     func reportFailed(_ key: AttemptKey, _ failure: BuildFailure) async {
@@ -198,15 +204,16 @@ extension WorkerService {
 
     /// Until the job is over for this attempt: succeeded, failed, or another attempt's.
     func awaitEnd(_ key: AttemptKey) async {
-        var changed = LogSequence.zero
+        var (changed, failures) = (LogSequence.zero, 0)
         while !Task.isCancelled {
             do throws(ClientFailure) {
                 let job = try await client.job(
                     key.job, changedAfter: changed, wait: WireDuration(milliseconds: Self.claimWaitMilliseconds))
                 if job.status.hasEnded || job.attempt != key.attempt { return tell(.jobEnded(key)) }
-                changed = job.changed
+                (changed, failures) = (job.changed, 0)
             } catch {
-                try? await Task.sleep(for: .milliseconds(Self.joinRetryMilliseconds))
+                failures += 1
+                try? await Task.sleep(for: .milliseconds(settings.retryDelay(failures: failures)))
             }
         }
     }

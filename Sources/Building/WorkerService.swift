@@ -54,7 +54,6 @@ package final class WorkerService: Service {
     private let claimKey: ClaimKey
 
     static let claimWaitMilliseconds: Int64 = 20_000
-    static let joinRetryMilliseconds: Int64 = 1000
     /// How long one part of an upload may take.
     static let partMilliseconds: Int64 = 60_000
 
@@ -68,6 +67,13 @@ package final class WorkerService: Service {
             endpoint: configuration.control, actor: .worker(configuration.name), settings: .withoutRetries)
         workspaces = Workspaces(directory: configuration.directory)
         claimKey = ClaimKey(path: configuration.directory + "/claim-key")
+    }
+
+    /// With rests of this worker's own.
+    var settings: WorkerSettings {
+        var settings = configuration.settings
+        settings.jitterSeed = configuration.name.rawValue.utf8.reduce(1) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return settings
     }
 
     func now() -> Int64 { clock.read().monotonicMilliseconds }
@@ -89,20 +95,21 @@ package final class WorkerService: Service {
 
     /// Until the global process knows us: it may start after us, and so may our region.
     private func join() async {
+        var failures = 0
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             do throws(ClientFailure) {
                 _ = try await client.joinWorker(configuration.name, region: configuration.region)
                 return ready()
             } catch {
                 logger.info("not joined yet", metadata: ["failure": "\(error)"])
-                try? await Task.sleep(for: .milliseconds(Self.joinRetryMilliseconds))
+                failures += 1
+                let pause = settings.retryDelay(failures: failures)
+                await cancelWhenGracefulShutdown { try? await Task.sleep(for: .milliseconds(pause)) }
             }
         }
     }
 
     private func work() async {
-        var settings = configuration.settings
-        settings.jitterSeed = configuration.name.rawValue.utf8.reduce(1) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
         var machine = WorkerMachine(settings: settings)
         await withDiscardingTaskGroup { group in
             for effect in machine.started(now: now()) { _ = perform(effect, in: &group) }

@@ -159,7 +159,11 @@ struct Mirror: Service {
     private func stored(_ build: BuildID, _ attempt: AttemptNumber, _ manifest: Manifest) async throws {
         let outcome = try await engine.submit(
             .packStored(build, attempt, manifest: manifest.digest), actor: .projector("mirror"), isDerived: true)
-        if case .refused(let refusal, _) = outcome { throw refusal }
+        if case .refused(let refusal, _) = outcome {
+            // It is not wanted any more: another attempt's, or another branch's of the global log.
+            try await store.delete(RegionKey.pack(build, attempt))
+            throw refusal
+        }
         await keeper.tidy([build])
     }
 

@@ -54,14 +54,7 @@ extension DirectoryBlobStore {
     func manifest(
         _ digest: Digest, trusting key: [UInt8], fetch: () async throws -> [UInt8]
     ) async throws -> Manifest {
-        let limits = PackLimits()
-        if let stored = try await information(.content(digest)) {
-            guard stored.bytes <= UInt64(limits.maximumManifestBytes) else {
-                throw BlobFailure(.tooLarge, "the stored manifest \(digest) is too long to be one")
-            }
-            let bytes = try await read(.content(digest), offset: 0, count: Int(stored.bytes))
-            return try Manifest.verify(bytes, trustedKeys: [key])
-        }
+        if let bytes = try await soundManifest(digest) { return try Manifest.verify(bytes, trustedKeys: [key]) }
         let bytes = try await fetch()
         let manifest = try Manifest.verify(bytes, trustedKeys: [key])
         guard manifest.digest == digest else {
@@ -69,5 +62,16 @@ extension DirectoryBlobStore {
         }
         try await put(.content(digest), bytes: UInt64(bytes.count), from: OneChunk(bytes))
         return manifest
+    }
+
+    /// The stored bytes; nil where there are none, or where they are damaged: those are dropped, to be fetched again.
+    private func soundManifest(_ digest: Digest) async throws(BlobFailure) -> [UInt8]? {
+        guard let stored = try await information(.content(digest)) else { return nil }
+        if stored.bytes <= UInt64(PackLimits().maximumManifestBytes) {
+            let bytes = try await read(.content(digest), offset: 0, count: Int(stored.bytes))
+            if ContentHasher.digest(bytes) == digest { return bytes }
+        }
+        try await delete(.content(digest))
+        return nil
     }
 }

@@ -46,6 +46,24 @@ struct ResumableUploadTests {
         #expect(late == .notFound)
     }
 
+    /// Others write as well: an upload that had room when it began is stopped at a checkpoint, not by a full disk.
+    @Test func roomIsLookedAtAtEachCheckpoint() async throws {
+        let bytes = [UInt8](repeating: 7, count: 3000)
+        let roomy = try await open()
+        try await roomy.beginUpload("u", bytes: 3000).write(offset: 0, Array(bytes[..<500]))
+        roomy.close()
+        var settings = BlobStoreSettings()
+        (settings.uploadCheckpointBytes, settings.minimumFreeBytes) = (1000, .max - 5000)
+        let narrow = try await DirectoryBlobStore.open(workshop.path + "/store", settings: settings)
+        let upload = try #require(narrow.openUploads().first)
+        let start = Int(upload.offset)
+        try await upload.write(offset: upload.offset, Array(bytes[start..<(start + 400)]))
+        let code = await failureCode { () throws(BlobFailure) in
+            try await upload.write(offset: upload.offset, [UInt8](repeating: 7, count: 1000))
+        }
+        #expect(code == .full)
+    }
+
     @Test func anEmptyUploadBecomesAnEmptyBlob() async throws {
         let store = try await open()
         try await store.beginUpload("u", bytes: 0, digest: sha256([])).finish(as: .content(sha256([])))

@@ -1,3 +1,4 @@
+import Client
 import Domain
 import Engine
 import Foundation
@@ -7,6 +8,7 @@ import HummingbirdTesting
 import Logging
 import Synchronization
 import Testing
+import Wire
 
 @testable import Building
 
@@ -97,6 +99,39 @@ struct WorkerServiceTests {
                 control.close()
             }
         }
+    }
+
+    private func problem(_ status: Int, _ code: String = "x") -> ClientFailure {
+        .problem(Problem(code: code, status: status, title: "", detail: "because"))
+    }
+
+    @Test func whatARegionSaysToAnUpload() throws {
+        func end(_ failure: ClientFailure) -> WorkerService.Fact {
+            WorkerService.uploadEnd(firstKey, RegionName(unchecked: "one"), failure, hasMoved: false)
+        }
+        guard case .uploadFailed(_, let full) = end(problem(507, "store-full")),
+            case .uploadFailed(_, let silent) = end(.unreachable("nobody")),
+            case .uploadFailed(_, let gap) = end(problem(409, "mismatch")),
+            case .uploadRejected(_, let detail) = end(problem(413, "too-large"))
+        else {
+            Issue.record("another end")
+            return
+        }
+        #expect(full.kind == .storeFull && full.detail.contains("store of region one is full: free space"))
+        #expect(silent.kind == .unreachable && gap.kind == .unreachable)
+        #expect(detail.contains("because"))
+    }
+
+    @Test(arguments: [413, 422])
+    func aPackThatIsFoundWrongIsAFailure(status: Int) throws {
+        guard case .reportRejected(_, let detail) = WorkerService.reportEnd(firstKey, problem(status)),
+            case .reported(_, .refused) = WorkerService.reportEnd(firstKey, problem(409)),
+            case .reportFailed = WorkerService.reportEnd(firstKey, problem(503))
+        else {
+            Issue.record("another end")
+            return
+        }
+        #expect(detail.contains("because"))
     }
 
     @Test func aKeyOutlivesItsProcess() async throws {

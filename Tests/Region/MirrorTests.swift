@@ -79,7 +79,7 @@ struct MirrorTests {
             let path = try #require(try await region.store.localPath(RegionKey.pack(build(1), .first)))
             let aside = region.scratch.path + "/aside"
             try FileManager.default.moveItem(atPath: path, toPath: aside)
-            await #expect(throws: PackFailure.self) { _ = try await PackCheck.damage(at: path, pack.manifest) }
+            await #expect(throws: (any Error).self) { _ = try await PackCheck.damage(at: path, pack.manifest) }
             #expect(try await PackCheck.damage(at: aside, pack.manifest) == nil)
             try Data(pack.bytes.dropLast()).write(to: URL(filePath: aside))
             #expect(try await PackCheck.damage(at: aside, pack.manifest)?.code == .damaged)
@@ -167,6 +167,20 @@ struct StoreCheckTests {
                 #expect(try await eventually { try await !region.holds(build(1)) })
             }
             #expect(try await region.pack(build(2))?.phase == .stored)
+        }
+    }
+
+    @Test("a manifest that is damaged on the disk is fetched again")
+    func damagedManifest() async throws {
+        try await TestRegion.run { region in
+            let pack = try TestPack(1, rawBytes: 70_000)
+            region.upstream.know(pack)
+            let (key, digest) = (BlobKey.content(pack.manifest.digest), pack.manifest.digest)
+            #expect(try await region.manifests(digest) == pack.manifest)
+            let path = try #require(try await region.store.localPath(key))
+            try Data(pack.manifest.bytes.dropLast(9)).write(to: URL(filePath: path))
+            #expect(try await region.manifests(digest) == pack.manifest)
+            #expect(try await region.store.verify(key) == digest)
         }
     }
 

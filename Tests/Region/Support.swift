@@ -230,10 +230,10 @@ final class TestRegion: Sendable {
             clock: SystemClock(), settings: settings, seed: 1, metrics: MetricsRegistry(), logger: quietLogger)
     }
 
-    func follower() -> FeedFollower {
+    func follower(_ ready: Announcement = Announcement { _ in }) -> FeedFollower {
         FeedFollower(
             endpoint: "http://127.0.0.1:1", engine: engine, upstream: upstream, keys: keys, keeper: keeper,
-            ready: Announcement { _ in }, seed: 1, logger: quietLogger)
+            ready: ready, seed: 1, logger: quietLogger)
     }
 
     var state: RegionState { get async throws { try await engine.read { state, _ in state } } }

@@ -32,10 +32,10 @@ struct EngineLoad {
     }
 
     static func engine(over log: EventLog) throws -> EngineService<Global> {
-        return try EngineService<Global>(
+        try EngineService<Global>(
             store: log, codec: GlobalCodec(), clock: SystemClock(),
-            configuration: EngineConfiguration(version: "bench") { (old) throws(Refusal) in
-                var settings = old
+            configuration: EngineConfiguration(version: "bench") { settings in
+                var settings = settings
                 settings.maximumOpenJobs = 10_000_000
                 return settings
             },
