@@ -81,6 +81,7 @@ package struct GateMiddleware: RouterMiddleware {
 
     private func checkContentType(_ request: Request) throws(Problem) {
         let type = request.headers[.contentType] ?? ""
+        if type == "application/json" { return }
         let essence = type.prefix { $0 != ";" }.trimmingCharacters(in: .whitespaces).lowercased()
         guard essence == "application/json" || essence == "application/octet-stream" else {
             throw Problem(

@@ -5,6 +5,7 @@ import NIOCore
 import NIOHTTP1
 import Packs
 import Swarm
+import Synchronization
 import Testing
 
 @testable import Transfer
@@ -234,11 +235,14 @@ struct PieceServerTests {
     }
 
     @Test func servedBytesAreCounted() async throws {
-        let shared = try pack.shared()
+        let heard = Mutex<[PeerName?: UInt64]>([:])
+        let shared = try pack.shared { bytes, peer in heard.withLock { $0[peer, default: 0] += bytes } }
         let server = try await serve(shared)
         _ = try await ask(server, "/v1/packs/web/7", [("Range", "bytes=10-19")])
+        _ = try await ask(server, "/v1/packs/web/7", [("Range", "bytes=0-4"), ("Drover-Peer", "p1")])
         _ = try await ask(server, "/v1/packs/web/7", method: .HEAD)
-        #expect(await eventually { shared.servedBytes == 10 })
+        #expect(await eventually { shared.servedBytes == 15 })
+        #expect(heard.withLock { $0 } == [nil: 10, PeerName(unchecked: "p1"): 5])
         await server.stop()
     }
 

@@ -69,10 +69,12 @@ struct TestPack: Sendable {
     }
 
     /// The whole pack, served.
-    func shared(ledger: MirrorLedgerSettings? = nil) throws -> SharedPack {
+    func shared(
+        ledger: MirrorLedgerSettings? = nil, onSent: @escaping @Sendable (UInt64, PeerName?) -> Void = { _, _ in }
+    ) throws -> SharedPack {
         try SharedPack(
             manifest: manifest, paths: [path], verified: .all(pieceCount: pieceCount), clock: MachineClock(),
-            ledger: ledger, seed: 1)
+            ledger: ledger, seed: 1, onSent: onSent)
     }
 }
 

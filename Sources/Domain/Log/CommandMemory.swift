@@ -63,7 +63,8 @@ package struct Fingerprint: Hashable, Sendable {
     package init() {}
 
     package mutating func feed(_ text: String) {
-        for byte in text.utf8 { feed(byte: byte) }
+        let bytes = text.utf8Span.span
+        for index in bytes.indices { feed(byte: bytes[index]) }
         feed(byte: 0xff)
     }
 

@@ -29,5 +29,19 @@ package struct EventActor: Hashable, Sendable, Codable {
 
 extension EventActor: CustomStringConvertible {
     /// `kind:name`, as in `person:ada`.
-    package var description: String { "\(kind):\(name)" }
+    package var description: String { "\(kind.word):\(name)" }
+}
+
+extension EventActor.Kind {
+    /// Spelt out: looking a case's name up costs as much as a whole decision, and every keyed command names its actor.
+    fileprivate var word: String {
+        switch self {
+        case .system: "system"
+        case .person: "person"
+        case .worker: "worker"
+        case .region: "region"
+        case .peer: "peer"
+        case .projector: "projector"
+        }
+    }
 }

@@ -74,13 +74,18 @@ package func isRelativePathInside(_ path: String) -> Bool {
 }
 
 /// One spelling for the ways people write one repository: no trailing slashes, no `.git`, scheme and host in lowercase.
+/// On bytes, not characters: every enqueue comes here, when it is decided and when it is reduced.
 package func canonicalRepository(_ text: String) -> String {
-    var rest = Substring(text)
-    while rest.count > 1, rest.hasSuffix("/") { rest.removeLast() }
-    if rest.hasSuffix(".git"), rest.count > 4 { rest.removeLast(4) }
-    while rest.count > 1, rest.hasSuffix("/") { rest.removeLast() }
-    let parts = rest.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
-    guard parts.count >= 3, parts[0].hasSuffix(":"), parts[1].isEmpty else { return String(rest) }
-    let head = parts[0].lowercased() + "//" + parts[2].lowercased()
-    return parts.count == 4 ? head + "/" + parts[3] : head
+    let slash = UInt8(ascii: "/")
+    var rest = Substring(text).utf8
+    while rest.count > 1, rest.last == slash { rest.removeLast() }
+    if rest.count > 4, rest.suffix(4).elementsEqual(".git".utf8) { rest.removeLast(4) }
+    while rest.count > 1, rest.last == slash { rest.removeLast() }
+    guard let schemeEnd = rest.firstIndex(of: slash), rest[..<schemeEnd].last == UInt8(ascii: ":") else {
+        return String(Substring(rest))
+    }
+    let afterScheme = rest[schemeEnd...].dropFirst()
+    guard afterScheme.first == slash else { return String(Substring(rest)) }
+    let hostEnd = afterScheme.dropFirst().firstIndex(of: slash) ?? rest.endIndex
+    return Substring(rest[..<hostEnd]).lowercased() + Substring(rest[hostEnd...])
 }
