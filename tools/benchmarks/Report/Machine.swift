@@ -9,8 +9,8 @@ struct Machine: Encodable {
     /// Over 1, 5 and 15 minutes.
     var loadAtStart = Machine.load()
     var loadAtEnd = ""
-    /// Processor seconds that other processes' work took is not known; the share of time nobody worked is.
     private let ticksAtStart = ProcessorTicks()
+    /// Of the processors' time between start and end.
     var idleShare = 0.0
 
     mutating func finish() {

@@ -25,7 +25,8 @@ struct Report: Encodable {
             let spread = Spread(measurement.values)
             let ratios = measurement.ratios.map { ratio in
                 let spread = Spread(ratio.values)
-                return "\(number(spread.median)) of \(ratio.to) (\(number(spread.minimum))-\(number(spread.maximum)))"
+                let range = ratio.values.count > 1 ? " (\(number(spread.minimum))-\(number(spread.maximum)))" : ""
+                return "\(number(spread.median)) of \(ratio.to)\(range)"
             }
             let remarks = ratios + (measurement.note.isEmpty ? [] : [measurement.note])
             rows.append([

@@ -36,9 +36,10 @@ struct TenGigabytesBenchmark: AsyncParsableCommand {
         let (needed, free) = (bytes * Self.copies, try workplace.freeBytes)
         guard free >= needed else {
             throw BenchmarkFailure(
-                "\(number(Double(needed) / 1e9)) GB must be free on the disk of \(directory), and \(number(Double(free) / 1e9)) GB are: "
-                    + "name another --directory")
+                "\(number(Double(needed) / 1e9)) GB must be free on the disk of \(directory), and "
+                    + "\(number(Double(free) / 1e9)) GB are: name another --directory")
         }
+        var report = Report("\(number(gigabytes)) GB of random bytes from a commit to a running peer", repetitions: 1)
         let repository = try await Repository.make(at: workplace.directory("repository"), bytes: bytes)
         let fleet = try await Fleet.start(
             in: workplace.directory("fleet"), regions: 2, peerRegions: [1],
@@ -54,35 +55,33 @@ struct TenGigabytesBenchmark: AsyncParsableCommand {
             var road = Road(fleet: fleet, bytes: bytes, isUndisturbed: undisturbed)
             try await road.go(repository)
             for role in fleet.all { role.lookAtMemory() }
-            let report = try await report(fleet, road)
+            report.measurements = try await measurements(fleet, road)
+            report.notes = road.notes
             await fleet.stop()
-            try finish(report, fleet)
+            try report.print(asJSON: json)
+            try checkMemory(fleet)
         } catch {
             await fleet.stop()
             throw error
         }
     }
 
-    private func report(_ fleet: Fleet, _ road: Road) async throws -> Report {
-        var report = Report("\(number(gigabytes)) GB of random bytes from a commit to a running peer", repetitions: 1)
-        report.measurements = try await Stages(fleet.client).measurements(
+    private func measurements(_ fleet: Fleet, _ road: Road) async throws -> [Measurement] {
+        let stages = try await Stages(fleet.client).measurements(
             packWhole: road.packWhole, bytes: road.bytes, budgetSeconds: Self.budgetSeconds)
-        for role in fleet.all {
-            let megabytes = { (bytes: UInt64) in Double(bytes) / Double(1 << 20) }
-            var row = Measurement(
-                name: "memory of \(role.name)", unit: "MiB", values: [megabytes(role.memory.peakBytes)])
-            row.note =
-                "\(number(megabytes(role.memory.anonymousBytes))) MiB anonymous; "
-                + (role.memory.peakBytes <= Self.memoryLimitBytes ? "within" : "ABOVE") + " 512 MiB"
-            report.measurements.append(row)
-        }
-        report.notes = road.notes
-        return report
+        return stages
+            + fleet.all.map { role in
+                let megabytes = { (bytes: UInt64) in Double(bytes) / Double(1 << 20) }
+                var row = Measurement(
+                    name: "memory of \(role.name)", unit: "MiB", values: [megabytes(role.memory.peakBytes)])
+                row.note =
+                    "\(number(megabytes(role.memory.anonymousBytes))) MiB anonymous; "
+                    + (role.memory.peakBytes <= Self.memoryLimitBytes ? "within" : "ABOVE") + " 512 MiB"
+                return row
+            }
     }
 
-    private func finish(_ report: Report, _ fleet: Fleet) throws {
-        var report = report
-        try report.print(asJSON: json)
+    private func checkMemory(_ fleet: Fleet) throws {
         let large = fleet.all.filter { $0.memory.peakBytes > Self.memoryLimitBytes }
         guard large.isEmpty else {
             throw BenchmarkFailure("above 512 MiB of memory: \(large.map(\.name).joined(separator: ", "))")
