@@ -63,7 +63,8 @@ struct PeersBenchmark: AsyncParsableCommand {
             let times = try await whole
             first.values.append(times.min() ?? 0)
             last.values.append(times.max() ?? 0)
-            copies.values.append(Double(await mirror.region.bytesSentToPeers(of: build.id)) / Double(build.packedBytes))
+            copies.values.append(
+                Double(await mirror.region.bytesSent(of: build.id, to: .peer)) / Double(build.packedBytes))
             baseline.values.append(
                 try await mirror.curls(build.name, count: peers, in: workplace.directory("curls")))
             try workplace.remove("curls")

@@ -41,10 +41,9 @@ struct Road {
         let build = try await fleet.replicated(job)
         let deployment = try await fleet.deploy(build.id)
         if !isUndisturbed {
-            let region = RegionClient(
-                endpoint: fleet.regionURLs[1], actor: .person("bench"), settings: .withoutRetries)
+            let mirror = region(1)
             try await kill(fleet.peers[0], at: Self.killedAtShare, "of the fetch") {
-                await region.bytesSentToPeers(of: build.id)
+                await mirror.bytesSent(of: build.id, to: .peer)
             }
         }
         progress("waiting until the peer has the pack")
@@ -54,6 +53,14 @@ struct Road {
         }
         progress("waiting until the peer runs it")
         try await fleet.converged(deployment)
+        for (place, receiver, name) in [(0, MirrorReceiver.other, "region two"), (1, .peer, "the peer")] {
+            let copies = Double(await region(place).bytesSent(of: build.id, to: receiver)) / Double(build.packedBytes)
+            notes.append("\(fleet.regions[place].name) sent \(number(copies)) copies to \(name)")
+        }
+    }
+
+    private func region(_ place: Int) -> RegionClient {
+        RegionClient(endpoint: fleet.regionURLs[place], actor: .person("bench"), settings: .withoutRetries)
     }
 
     /// Waits until so large a share is done, then kills the role and starts it again.
