@@ -27,11 +27,16 @@ struct VerifyCommand: AsyncParsableCommand {
         var log: LogIdentity?
         var epoch: Epoch?
         var sequence: LogSequence
-        var chain_hash: Digest?
+        var chainHash: Digest?
         var sound: Bool
         var message: String?
         /// It could not be read at all, which says nothing of its soundness.
         var unread: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case path, log, epoch, sequence, sound, message, unread
+            case chainHash = "chain_hash"
+        }
     }
 
     func run() async throws {
@@ -52,7 +57,7 @@ struct VerifyCommand: AsyncParsableCommand {
                 try Terminal.say(json: report)
             } else if report.sound {
                 Terminal.say(
-                    "\(log): sound to sequence \(report.sequence), chain \(report.chain_hash?.hex.prefix(16) ?? "")")
+                    "\(log): sound to sequence \(report.sequence), chain \(report.chainHash?.hex.prefix(16) ?? "")")
             } else {
                 Terminal.say("\(log): damaged after sequence \(report.sequence): \(report.message ?? "")")
             }
@@ -91,7 +96,7 @@ struct VerifyCommand: AsyncParsableCommand {
             return Report(
                 path: path, log: report.log, epoch: report.epoch,
                 sequence: report.damage?.afterSequence ?? report.sequence,
-                chain_hash: report.chain, sound: report.isSound, message: report.damage?.message)
+                chainHash: report.chain, sound: report.isSound, message: report.damage?.message)
         } catch {
             let isDamage = error.outcome == .damaged
             return Report(

@@ -43,7 +43,7 @@ import Testing
     @Test func whatIsNotThereIsRefusedWithItsName() async throws {
         let repository = try await Repository()
         _ = try await repository.commit("first")
-        for text in ["nothing", "--upload-pack=touch /tmp/x", ""] {
+        for text in ["nothing", "--upload-pack=touch /tmp/x", " "] {
             await #expect { try await CommitLookup(repository: repository.path).commit(text) } throws: {
                 ($0 as? CommandStop)?.exit == .refused && "\($0)".contains(text)
             }
