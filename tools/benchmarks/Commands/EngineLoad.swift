@@ -32,11 +32,13 @@ struct EngineLoad {
     }
 
     static func engine(over log: EventLog) throws -> EngineService<Global> {
-        var settings = Settings()
-        settings.maximumOpenJobs = 10_000_000
+        let configuration = EngineConfiguration(version: "bench") { (old) throws(Refusal) in
+            var settings = old
+            settings.maximumOpenJobs = 10_000_000
+            return settings
+        }
         return try EngineService<Global>(
-            store: log, codec: GlobalCodec(), clock: SystemClock(),
-            configuration: EngineConfiguration(version: "bench", settings: settings),
+            store: log, codec: GlobalCodec(), clock: SystemClock(), configuration: configuration,
             logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
     }
 
