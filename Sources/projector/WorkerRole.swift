@@ -19,6 +19,9 @@ struct WorkerCommandLine: AsyncParsableCommand {
     @Option(help: "The region whose store takes its packs.")
     var region: String?
 
+    @Option(help: "How long the region's store may be full before the job fails (default 300).")
+    var storeFullSeconds: UInt32?
+
     func run() async throws {
         let settings = try await RoleSettings()
         let name: WorkerName = try settings.name(name, "name", default: "worker-1")
@@ -29,9 +32,13 @@ struct WorkerCommandLine: AsyncParsableCommand {
         let logger = try makeLogger("drover.worker.\(name)", options, settings)
         try prepareDirectory(place.data)
         let lock = try lockDirectory(place.data)
+        var configuration = WorkerConfiguration(
+            name: name, region: region, control: control, directory: place.data + "/workspaces")
+        if let seconds = try settings.number(storeFullSeconds, "store-full-seconds") {
+            configuration.settings.storeFullMilliseconds = Int64(seconds) * 1000
+        }
         let service = WorkerService(
-            configuration: WorkerConfiguration(
-                name: name, region: region, control: control, directory: place.data + "/workspaces"),
+            configuration: configuration,
             clock: SystemClock(), logger: logger
         ) { announceReady(control, file: place.readyFile) }
         try await runServices([service], logger: logger)

@@ -33,10 +33,10 @@ import Wire
         #expect(try await mirroredBytes(system, url) == mirrored, "a rollback moves no pack bytes")
 
         // The whole system dies at once; the apps do not.
-        let before = try appProcesses(system)
+        let before = try system.appProcesses()
         #expect(before.count == 6)
         await system.stop(projector, SIGKILL)
-        #expect(try appProcesses(system) == before)
+        #expect(try system.appProcesses() == before)
         (projector, url) = try await system.start(arguments)
         let client = system.client(url)
         _ = try await eventually("every peer reports again") {
@@ -44,13 +44,13 @@ import Wire
                 target.regions.map { Int($0.healthy) }.reduce(0, +) == 6 ? true : nil
             }
         }
-        #expect(try appProcesses(system) == before, "adopted, no second copy")
+        #expect(try system.appProcesses() == before, "adopted, no second copy")
 
         let sound = try await system.drover(["verify", system.directory + "/data", "--json"], server: url)
         #expect(sound.code == 0, "\(sound.text)")
         #expect(sound.text.split(separator: "\n").count == 3)
         await system.stop(projector)
-        #expect(try appProcesses(system).isEmpty, "TERM to the embedded system stops the apps too")
+        #expect(try system.appProcesses().isEmpty, "TERM to the embedded system stops the apps too")
     }
 
     @Test func refusalsChangeNothingAndFailuresSayWhy() async throws {
@@ -138,19 +138,6 @@ import Wire
                 "\(system.directory)/data/peers/\(peer)/apps/app/current/binary", ["--version"])
             #expect(said.text.trimmingCharacters(in: .whitespacesAndNewlines) == text, "\(peer)")
         }
-    }
-
-    /// The running copies of the app, by process number.
-    private func appProcesses(_ system: System) throws -> Set<Int32> {
-        let marker = Data("DROVER_BINARY=\(system.directory)/data/peers/".utf8)
-        let numbers = try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }
-        return Set(
-            numbers.filter { pid in
-                guard let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ"),
-                    let words = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline")
-                else { return false }
-                return environment.range(of: marker) != nil && words.range(of: Data("/binary".utf8)) != nil
-            })
     }
 
     /// Peers' records of what they took from their mirrors, summed: the size of their packs' directory.

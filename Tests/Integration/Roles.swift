@@ -31,11 +31,12 @@ extension System {
             ])
     }
 
-    func worker(_ name: String, region: String, of global: Role) async throws -> Role {
-        try await role([
-            "worker", "--name", name, "--region", region, "--data", "\(directory)/workers/\(name)", "--control",
-            global.url,
-        ])
+    func worker(_ name: String, region: String, of global: Role, _ more: [String] = []) async throws -> Role {
+        try await role(
+            [
+                "worker", "--name", name, "--region", region, "--data", "\(directory)/workers/\(name)", "--control",
+                global.url,
+            ] + more)
     }
 
     func peer(_ name: String, of region: Role) async throws -> Role {
@@ -91,12 +92,21 @@ extension System {
             .trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    /// A child of an app's shell is the shell's copy for a moment: only a session's leader is a copy of the app.
+    private static func leadsSession(_ pid: Int32) -> Bool {
+        guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
+        // After the name in parentheses: state, parent, group, session.
+        let fields = status[(status.lastIndex(of: ")") ?? status.startIndex)...].split(separator: " ")
+        return fields.count > 4 && fields[4] == "\(pid)"
+    }
+
     /// The running copies of apps, by process number, with the peer and app each belongs to: `PEER/apps/APP`.
     func appProcesses() throws -> [Int32: String] {
         let marker = "DROVER_BINARY=\(directory)/"
         var found: [Int32: String] = [:]
         for name in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
-            guard let pid = Int32(name), let bytes = FileManager.default.contents(atPath: "/proc/\(name)/environ"),
+            guard let pid = Int32(name), Self.leadsSession(pid),
+                let bytes = FileManager.default.contents(atPath: "/proc/\(name)/environ"),
                 let words = FileManager.default.contents(atPath: "/proc/\(name)/cmdline"),
                 words.range(of: Data("/binary".utf8)) != nil
             else { continue }
