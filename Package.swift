@@ -209,7 +209,7 @@ let package = Package(
                 "Serving", "Swarm", "Transfer", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .lifecycle,
                 .logging,
             ]),
-        tests("House", []),
+        tests("House", [.crypto]),
         tests(
             "Scenario",
             ["Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", .logging]),

@@ -4952,3 +4952,5 @@ nonisolated extension Drover_V1_PeerReturned: SwiftProtobuf.Message, SwiftProtob
     return true
   }
 }
+// SHA-256 of Schemas/events.proto: 3b1923cc1af299db6f215c90df508f4cb2d14b1b416ce30f72ba55772c4a731a
+// SHA-256 of all above both lines: 2e223271431e6536c86a3ef61eeffd7ff03e8ac52250f747cf15d66703933d63
