@@ -82,3 +82,7 @@ extension JobID: ExpressibleByArgument {
 extension LogSequence: ExpressibleByArgument {
     package init?(argument: String) { self.init(argument) }
 }
+
+extension LogMoment: ExpressibleByArgument {
+    package init?(argument: String) { self.init(argument) }
+}
