@@ -138,8 +138,8 @@ let package = Package(
         room(
             "Commands",
             [
-                "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Client", .argumentParser,
-                .unixSignals,
+                "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Client",
+                .argumentParser, .unixSignals, .logging,
             ]),
         .executableTarget(name: "drover", dependencies: ["Commands"], swiftSettings: rules),
         .executableTarget(
@@ -212,7 +212,7 @@ let package = Package(
         tests("House", [.crypto]),
         tests(
             "Scenario",
-            ["Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", .logging]),
+            ["Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", "Wire", .logging]),
         tests("Integration", ["Client", "Domain", "Wire", "Processes", "Ports", "projector", "drover"]),
     ]
 )

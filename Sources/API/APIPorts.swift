@@ -53,6 +53,9 @@ package protocol GlobalReads: Sendable {
     func query(
         _ sql: String, arguments: [WireValue], at sequence: LogSequence?, maximumRows: Int
     ) async throws(Problem) -> QueryAnswer
+
+    /// Where a time lies in the log, as far as the views have it.
+    func place(of time: Timestamp) async throws(Problem) -> TimePlace
 }
 
 /// Whether the process may be sent work.

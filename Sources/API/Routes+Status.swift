@@ -49,19 +49,6 @@ extension GlobalAPI {
         }
     }
 
-    /// A person's SELECT over the views, now or as they were at a sequence.
-    @Sendable private func query(_ request: Request, _ context: ServingContext) async throws -> Response {
-        let body = try await request.strictBody(QueryBody.self, settings.serving)
-        let head = engine.head.sequence
-        if let at = body.at, at > head {
-            throw Problem(.invalid, "at is \(at), but the log ends at \(head): leave it away for now", sequence: head)
-        }
-        try await waitForViews()
-        let answer = try await world.views.query(
-            body.sql, arguments: [], at: body.at, maximumRows: settings.maximumQueryRows)
-        return try .json(answer, at: answer.sequence)
-    }
-
     /// The process answers.
     @Sendable private func health(_ request: Request, _ context: ServingContext) async throws -> Response {
         let head = engine.head.sequence

@@ -34,6 +34,10 @@ package struct SQLReads: GlobalReads {
         }
     }
 
+    package func place(of time: Timestamp) async throws(Problem) -> TimePlace {
+        do throws(ViewsFailure) { return try await views.place(of: time) } catch { throw Self.problem(error) }
+    }
+
     private static func value(_ value: WireValue) -> SQLValue {
         switch value {
         case .null: .null

@@ -63,8 +63,9 @@ extension GlobalClient {
 
     package func status() async throws(ClientFailure) -> StatusBody { try await connection.get("/v1/status") }
 
-    package func query(_ sql: String, at sequence: LogSequence? = nil) async throws(ClientFailure) -> QueryAnswer {
-        try await connection.post("/v1/query", QueryBody(sql: sql, at: sequence))
+    /// One SELECT over the views, now or at a moment; the answer names the sequence that it is true at.
+    package func query(_ sql: String, at moment: LogMoment? = nil) async throws(ClientFailure) -> QueryAnswer {
+        try await connection.post("/v1/query", QueryBody(sql: sql, at: moment))
     }
 
     /// Whether the process may be sent work; a problem `not-ready` says why not.

@@ -19,10 +19,15 @@ struct LogCommand: AsyncParsableCommand {
 
 struct QueryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "query", abstract: "Ask the SQL views; Schemas/views.sql names them.")
+        commandName: "query", abstract: "Ask the SQL views; Schemas/views.sql names them.",
+        discussion: """
+            --at takes a sequence of the log, or an RFC 3339 time in UTC such as 2026-01-31T12:00:00Z: the last event at \
+            or before it counts. --json prints one object a row, and the sequence that all of it is true at on standard \
+            error.
+            """)
 
     @OptionGroup var server: ServerOptions
-    @Option(help: ArgumentHelp("The state as it was at this sequence.", valueName: "sequence")) var at: LogSequence?
+    @Option(help: ArgumentHelp("The state as it was then.", valueName: "sequence or time")) var at: LogMoment?
     @Argument(help: "One SELECT.") var sql: String
 
     func run() async throws {
@@ -37,6 +42,7 @@ struct QueryCommand: AsyncParsableCommand {
             }
             return
         }
+        if at != nil { Terminal.complain("as of sequence \(answer.sequence)") }
         var table = Table(answer.columns)
         for row in answer.rows { table.add(row.map(Self.text)) }
         table.show(emptyNote: "no rows (at sequence \(answer.sequence))")

@@ -16,13 +16,16 @@ struct ServerOptions: ParsableArguments {
 
     static let localServer = "http://127.0.0.1:7070"
 
-    func client() throws -> GlobalClient {
-        let text = server ?? ProcessInfo.processInfo.environment["DROVER_SERVER"] ?? Self.localServer
+    func client() throws -> GlobalClient { try Self.client(at: server) }
+
+    /// The system at a URL; nil for DROVER_SERVER's, else the local one.
+    static func client(at server: String?) throws -> GlobalClient {
+        let text = server ?? ProcessInfo.processInfo.environment["DROVER_SERVER"] ?? localServer
         guard let url = URL(string: text), url.scheme == "http" || url.scheme == "https", url.host() != nil else {
-            throw CommandStop(.refused, "drover: \"\(text)\" is no server: write a URL such as \(Self.localServer)")
+            throw CommandStop(.refused, "drover: \"\(text)\" is no server: write a URL such as \(localServer)")
         }
         let endpoint = text.hasSuffix("/") ? String(text.dropLast()) : text
-        return GlobalClient(endpoint: endpoint, actor: .person(Self.person))
+        return GlobalClient(endpoint: endpoint, actor: .person(person))
     }
 
     /// Who asks: the login name, as far as it fits.
@@ -80,5 +83,9 @@ extension JobID: ExpressibleByArgument {
 }
 
 extension LogSequence: ExpressibleByArgument {
+    package init?(argument: String) { self.init(argument) }
+}
+
+extension LogMoment: ExpressibleByArgument {
     package init?(argument: String) { self.init(argument) }
 }

@@ -29,7 +29,7 @@ struct ExportCommand: AsyncParsableCommand {
 
     func run() async throws {
         let place = path ?? ProcessInfo.processInfo.environment["DROVER_DATA"] ?? ".drover"
-        let directory = try Self.log(in: place)
+        let directory = try LogPlace.directory(in: place)
         try reportingFailures(output) {
             let log = try EventLog.open(directory: directory, mode: .readOnly)
             let end =
@@ -38,16 +38,6 @@ struct ExportCommand: AsyncParsableCommand {
                 }
             try say(end, "\(output): everything to sequence \(end.sequence)", json: json)
         }
-    }
-
-    /// The directory of the one log that a path means.
-    private static func log(in place: String) throws -> String {
-        let candidates = [place, place + "/log", place + "/global/log"]
-        let found = candidates.first { FileManager.default.fileExists(atPath: $0 + "/data.mdb") }
-        guard let found else {
-            throw CommandStop(.refused, "drover: there is no log in \(place): name a directory with data.mdb")
-        }
-        return found
     }
 }
 

@@ -42,15 +42,20 @@ extension ClientFailure {
 /// Ctrl-C lets go of what is waited for, says how to come back, and ends with 130.
 enum Interruption {
     private static let hint = Mutex("")
+    private static let scratch = Mutex(String?.none)
 
     /// What to say if it comes from now on; empty for nothing.
     static func say(_ text: String) { hint.withLock { $0 = text } }
+
+    /// A temporary directory that is to go with the process; nil for none.
+    static func remove(_ path: String?) { scratch.withLock { $0 = path } }
 
     /// Ends the process when it comes; returns when cancelled.
     static func watch() async {
         for await _ in await UnixSignalsSequence(trapping: .sigint) {
             ProgressLine.clear()
             Terminal.complain(hint.withLock { $0 })
+            if let path = scratch.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
             exit(CommandExit.interrupted.rawValue)
         }
     }

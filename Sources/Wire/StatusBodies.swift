@@ -50,14 +50,14 @@ package struct HealthBody: Hashable, Sendable, Codable {
 package struct QueryBody: WireRequest, Hashable {
     /// One SELECT over the views.
     package var sql: String
-    /// The sequence that the views are read at; nil for now.
-    package var at: LogSequence?
+    /// The moment that the views are read at; nil for now.
+    package var at: LogMoment?
 
     package enum CodingKeys: String, CodingKey, CaseIterable { case sql, at }
 
     package static var fields: [String] { CodingKeys.allCases.map(\.rawValue) }
 
-    package init(sql: String, at: LogSequence? = nil) { (self.sql, self.at) = (sql, at) }
+    package init(sql: String, at: LogMoment? = nil) { (self.sql, self.at) = (sql, at) }
 }
 
 package struct QueryAnswer: Hashable, Sendable, Codable {

@@ -89,6 +89,7 @@ package enum WireJSON {
         case "app", "region", "worker", "name": ": a name is 1 to 63 of a-z 0-9 . _ -, starting with a letter or digit"
         case "commit": ": a commit is its full id, 40 or 64 of 0-9 a-f"
         case "manifest": ": a digest is 64 of 0-9 a-f"
+        case "at": ": a moment is a sequence, or a text with an RFC 3339 time in UTC"
         case "scope": ": a scope is global or region/NAME"
         case "revision": ": a revision is EPOCH.NUMBER"
         case "stage": ": a stage is one of \(AttemptStage.allCases.map(\.rawValue).joined(separator: ", "))"

@@ -6,6 +6,7 @@ import EventLog
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
+import Ports
 import Serving
 import Synchronization
 import Testing
@@ -42,7 +43,8 @@ struct StatusTests {
             let now = try await client.post("/v1/query", QueryBody(sql: sql)).json(QueryAnswer.self)
             #expect(now.columns == ["id", "status"])
             #expect(now.rows == [[.integer(1), .text("failed")]])
-            let then = try await client.post("/v1/query", QueryBody(sql: sql, at: before)).json(QueryAnswer.self)
+            let then = try await client.post("/v1/query", QueryBody(sql: sql, at: .sequence(before))).json(
+                QueryAnswer.self)
             #expect(then.rows == [[.integer(1), .text("queued")]])
             #expect(then.sequence == before)
         }
@@ -146,11 +148,41 @@ struct EventRouteTests {
     @Test func aQueryAtWhatIsNotThereYetSaysTheHead() async throws {
         try await Fixture.run { fixture, client async throws in
             let head = fixture.engine.head.sequence
-            let now = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: head))
+            let now = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: .sequence(head)))
             #expect(now.status == 200)
-            let future = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: head.next))
+            let future = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: .sequence(head.next)))
             #expect(future.status == 422)
             #expect(try future.json(Problem.self).detail.contains("ends at \(head)"))
+        }
+    }
+
+    @Test func aTimeIsItsLastEventAtOrBefore() async throws {
+        try await Fixture.run { fixture, client async throws in
+            try await fixture.joinWorker()
+            try await fixture.submit(.queue(.enqueue(.example())))
+            let frames = try fixture.log.read(after: .zero, maximumFrames: .max).flatMap(\.frames)
+            let (first, last) = (try #require(frames.first).header, try #require(frames.last).header)
+            for time in Set(frames.map(\.header.time)) {
+                let wanted = try #require(frames.last { $0.header.time <= time }).header.sequence
+                let answer = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: .time(time)))
+                #expect(try answer.json(QueryAnswer.self).sequence == wanted)
+                #expect(answer.headers[sequenceHeader] == wanted.description)
+            }
+            let now = Timestamp(milliseconds: SystemClock().read().wallMilliseconds)
+            let answer = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: .time(now)))
+            #expect(try answer.json(QueryAnswer.self).sequence == last.sequence)
+            for (time, word) in [
+                (first.time.adding(milliseconds: -1), "before the log's first event"),
+                (now.adding(seconds: 3600), "leave it away for now"),
+            ] {
+                let refused = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: .time(time)))
+                #expect(refused.status == 422)
+                #expect(try refused.json(Problem.self).detail.contains(word))
+            }
+            for at in ["\"yesterday\"", "-1", "1.5", "true"] {
+                let refused = try await client.post("/v1/query", #"{"sql":"SELECT 1","at":\#(at)}"#)
+                #expect((400..<500).contains(refused.status), "\(refused.text)")
+            }
         }
     }
 

@@ -33,3 +33,15 @@ import Testing
     @Test(arguments: ["", "-1", "+1", " 1", "1 ", "0x1", "18446744073709551616", "1e3"])
     func refuses(_ text: String) { #expect(JobID(text) == nil) }
 }
+
+@Suite struct MomentTests {
+    @Test(arguments: ["0", "42", "2026-01-31T12:00:00.000Z"])
+    func textRoundTrips(_ text: String) { #expect(LogMoment(text)?.description == text) }
+
+    @Test func aTimeIsAsPreciseAsItIsWritten() {
+        #expect(LogMoment("2026-01-31T12:00:00Z") == LogMoment("2026-01-31T13:00:00.000+01:00"))
+    }
+
+    @Test(arguments: ["", "-1", "now", "2026-01-31", "2026-01-31T12:00:00", "18446744073709551616"])
+    func refuses(_ text: String) { #expect(LogMoment(text) == nil) }
+}

@@ -32,6 +32,8 @@ import Wire
         try await expectVersion("app 1", system)
         #expect(try await mirroredBytes(system, url) == mirrored, "a rollback moves no pack bytes")
 
+        try await expectThePast(system, url)
+
         // The whole system dies at once; the apps do not.
         let before = try system.appProcesses()
         #expect(before.count == 6)
@@ -51,6 +53,22 @@ import Wire
         #expect(sound.text.split(separator: "\n").count == 3)
         await system.stop(projector)
         #expect(try system.appProcesses().isEmpty, "TERM to the embedded system stops the apps too")
+    }
+
+    /// The running system and its data directory say the same of the past: what made the second build the target.
+    private func expectThePast(_ system: System, _ url: String) async throws {
+        let statement = "SELECT EXISTS (SELECT 1 FROM target_history WHERE current_build = 2)"
+        let asked = try await system.drover(["bisect", ".", statement, "--json"], server: url)
+        let read = try await system.drover(["bisect", system.directory + "/data", statement, "--json"], server: url)
+        #expect(asked.code == 0 && read.code == 0, "\(asked.text) \(read.text)")
+        #expect(asked.text.contains(#""type":"target-changed""#))
+        struct Found: Decodable { var sequence: UInt64 }
+        let found = try JSONDecoder().decode(Found.self, from: Data(asked.text.utf8)).sequence
+        #expect(try JSONDecoder().decode(Found.self, from: Data(read.text.utf8)).sequence == found)
+        let difference = try await system.drover(["diff", "\(found - 1)", "\(found)"], server: url)
+        #expect(difference.code == 0 && difference.text.contains("current_build: 1 -> 2"), "\(difference.text)")
+        let story = try await system.drover(["explain", "job", "2", "--json"], server: url)
+        #expect(story.code == 0 && story.text.contains(#""state":"succeeded""#), "\(story.text)")
     }
 
     @Test func refusalsChangeNothingAndFailuresSayWhy() async throws {

@@ -31,6 +31,23 @@ struct AsOfTests {
         #expect(try await views.difference(from: history.log) == nil)
     }
 
+    @Test(arguments: seeds(3))
+    func aTimeIsItsLastEventAtOrBefore(seed: UInt64) async throws {
+        let history = try GlobalHistory.random(seed: seed, steps: 120)
+        let scratch = try Scratch()
+        let views = try scratch.views()
+        defer { views.close() }
+        #expect(try await views.place(of: .zero) == TimePlace(sequence: nil, first: nil, last: nil))
+        try await views.catchUp(from: history.log)
+        let headers = history.log.all.flatMap(\.frames).map(\.header)
+        let (first, last) = (headers.first?.time, headers.last?.time)
+        let moments = headers.map(\.time) + [.zero, .distantFuture]
+        for time in Set(moments.flatMap { [$0, $0.adding(milliseconds: -1), $0.adding(milliseconds: 1)] }) {
+            let wanted = headers.last { $0.time <= time }?.sequence
+            #expect(try await views.place(of: time) == TimePlace(sequence: wanted, first: first, last: last))
+        }
+    }
+
     /// The histories above hold every kind of event that changes rows.
     @Test func theHistoriesLeaveNothingOut() throws {
         let types = try Set(

@@ -1,0 +1,154 @@
+import Codec
+import Domain
+import EventLog
+import Foundation
+import Ports
+import Views
+
+/// What people name a log by: `.` or a server's URL for the running system, a data directory, a log's directory, or
+/// a file that `drover export` wrote.
+package enum LogPlace {
+    static let help = """
+        LOG is the running system (. or a server's URL), a data directory (its global log), a log's directory (with \
+        data.mdb), or a file that export wrote. A log in files is read into views of its own in a temporary directory; \
+        it may be in use meanwhile.
+        """
+
+    /// The directory of the one log that a path means.
+    package static func directory(in place: String) throws -> String {
+        let candidates = [place, place + "/log", place + "/global/log"]
+        let found = candidates.first { FileManager.default.fileExists(atPath: $0 + "/data.mdb") }
+        guard let found else {
+            throw CommandStop(.refused, "drover: there is no log in \(place): name a directory with data.mdb")
+        }
+        return found
+    }
+
+    /// Opens a log for questions, and lets go of it when the body ends.
+    package static func with<Answer>(
+        _ place: String, _ body: (any AskedLog) async throws -> Answer
+    ) async throws -> Answer {
+        if place == "." { return try await body(RunningLog(client: try ServerOptions.client(at: nil))) }
+        if place.contains("://") { return try await body(RunningLog(client: try ServerOptions.client(at: place))) }
+        let source = try files(at: place)
+        return try await withScratch { scratch in
+            if try source.isRegional() {
+                let views = try RecordedViews<RegionalViews>(place, in: scratch, codec: RegionalCodec()) {
+                    $0.words(by: $1)
+                }
+                return try await ask(views, of: source, body)
+            }
+            let views = try RecordedViews<GlobalViews>(place, in: scratch, codec: GlobalCodec()) { $0.words(by: $1) }
+            return try await ask(views, of: source, body)
+        }
+    }
+
+    private static func files(at place: String) throws -> LogFiles {
+        let values = try? URL(filePath: place).resourceValues(forKeys: [.isDirectoryKey])
+        guard let isDirectory = values?.isDirectory else {
+            throw CommandStop(.refused, "drover: there is no \(place): name a log's directory, an export, or a URL")
+        }
+        guard isDirectory else { return .export(place) }
+        let directory = try directory(in: place)
+        do throws(StoreFailure) {
+            return .directory(try EventLog.open(directory: directory, mode: .readOnly))
+        } catch {
+            throw CommandStop(.failed, "drover: \(error)")
+        }
+    }
+
+    private static func ask<Mapping: ViewMapping, Answer>(
+        _ views: RecordedViews<Mapping>, of source: LogFiles, _ body: (any AskedLog) async throws -> Answer
+    ) async throws -> Answer {
+        defer { views.close() }
+        try await source.fill(views)
+        return try await body(views)
+    }
+
+    /// A directory that goes when the body ends, or when the command is interrupted.
+    private static func withScratch<Answer>(_ body: (String) async throws -> Answer) async throws -> Answer {
+        let path = FileManager.default.temporaryDirectory.path + "/drover-past-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        Interruption.remove(path)
+        defer {
+            try? FileManager.default.removeItem(atPath: path)
+            Interruption.remove(nil)
+        }
+        do { return try await body(path) } catch let failure as StoreFailure {
+            throw CommandStop(.failed, "drover: \(failure)")
+        } catch let failure as CodecFailure {
+            throw CommandStop(.failed, "drover: \(failure.message)")
+        } catch let failure as ViewsFailure {
+            throw CommandStop(.failed, "drover: \(failure.message)")
+        }
+    }
+}
+
+/// A log in files.
+enum LogFiles {
+    case directory(EventLog)
+    /// A file that export wrote.
+    case export(String)
+
+    /// Told by the first event that only one kind of log has; a log of engine starts alone counts as a global one.
+    func isRegional() throws -> Bool {
+        var kind: Bool?
+        try batches { batches in
+            kind = batches.lazy.flatMap(\.frames).compactMap(Self.isRegional).first
+            return kind == nil
+        }
+        return kind ?? false
+    }
+
+    private static func isRegional(_ frame: Frame) -> Bool? {
+        let isGlobal = (try? GlobalCodec().decode(frame)) != nil
+        let isRegional = (try? RegionalCodec().decode(frame)) != nil
+        return isGlobal == isRegional ? nil : isRegional
+    }
+
+    func fill<Mapping: ViewMapping>(_ views: RecordedViews<Mapping>) async throws {
+        switch self {
+        case .directory(let log): try await views.fill(from: log)
+        case .export:
+            try batches { batches in
+                try views.add(batches)
+                return true
+            }
+        }
+    }
+
+    /// Gives the log's batches in order, many at a time, as long as the body wants more. An export is proved on the
+    /// way: a damaged line is named, and nothing behind it is given.
+    private func batches(_ body: ([FrameBatch]) throws -> Bool) throws {
+        switch self {
+        case .directory(let log):
+            var last = LogSequence.zero
+            while case let batches = try log.read(after: last, maximumFrames: Self.framesAtOnce),
+                let end = batches.last?.end.sequence, try body(batches)
+            {
+                last = end
+            }
+        case .export(let path): try exported(path, body)
+        }
+    }
+
+    private static let framesAtOnce = 8192
+
+    private func exported(_ path: String, _ body: ([FrameBatch]) throws -> Bool) throws {
+        guard let file = FileHandle(forReadingAtPath: path) else {
+            throw CommandStop(.refused, "drover: \(path) cannot be read: name a file that `drover export` wrote")
+        }
+        var (lines, reader, waiting, frames) = (LineReader(file), NDJSONBatches(), [FrameBatch](), 0)
+        while let line = try lines.next() {
+            guard let batch = try reader.take(line) else { continue }
+            waiting.append(batch)
+            frames += batch.frames.count
+            guard frames >= Self.framesAtOnce else { continue }
+            guard try body(waiting) else { return }
+            (waiting, frames) = ([], 0)
+        }
+        try reader.finish()
+        if !waiting.isEmpty { _ = try body(waiting) }
+    }
+}
