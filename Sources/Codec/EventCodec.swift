@@ -56,6 +56,12 @@ package struct GlobalCodec: EventCodec {
     }
 
     package func decode(type: UInt16, schemaRevision: UInt16, payload: [UInt8]) throws(CodecFailure) -> GlobalEvent? {
+        if schemaRevision == 1, let event = GlobalEvent(hot: type, payload.span) { return event }
+        return try decodeAny(type: type, schemaRevision: schemaRevision, payload: payload)
+    }
+
+    /// By SwiftProtobuf, whatever it is: the measure of what the hot events' own decoder says.
+    func decodeAny(type: UInt16, schemaRevision: UInt16, payload: [UInt8]) throws(CodecFailure) -> GlobalEvent? {
         guard let known = try EventType(known: type, revision: schemaRevision) else { return nil }
         switch known.family {
         case .log: return .log(try LogEvent(known, payload))

@@ -51,6 +51,15 @@ package struct WorkerRecord: Hashable, Sendable, Codable {
     package var isDraining: Bool
     /// The attempt it claimed last and that has not ended.
     package var job: JobID?
+
+    fileprivate mutating func claimed(_ job: JobID) {
+        waitingSince = nil
+        self.job = job
+    }
+
+    fileprivate mutating func ended(_ job: JobID) {
+        if self.job == job { self.job = nil }
+    }
 }
 
 /// Why a region's status changed.
@@ -126,11 +135,10 @@ package struct FleetState: Hashable, Sendable, Codable {
     }
 
     mutating func claimed(_ job: JobID, by name: WorkerName) {
-        workers[name]?.waitingSince = nil
-        workers[name]?.job = job
+        workers[name]?.claimed(job)
     }
 
     mutating func ended(_ job: JobID, by name: WorkerName) {
-        if workers[name]?.job == job { workers[name]?.job = nil }
+        workers[name]?.ended(job)
     }
 }

@@ -9,7 +9,7 @@ extension GlobalCommand {
         case .packStored(let build, let attempt, let region, let manifest):
             fingerprint.feed("pack-stored", build.rawValue, attempt.rawValue)
             fingerprint.feed(region.rawValue)
-            fingerprint.feed(manifest.hex)
+            fingerprint.feed(manifest)
         case .packLost(let build, let region, let detail):
             fingerprint.feed("pack-lost", build.rawValue)
             fingerprint.feed(region.rawValue)
@@ -52,7 +52,7 @@ extension Fingerprint {
             feed(stage.rawValue)
         case .reportUploaded(let job, let attempt, let pack):
             feed("report-uploaded", job.rawValue, attempt.rawValue, pack.rawBytes, pack.packedBytes)
-            feed(pack.manifest.hex)
+            feed(pack.manifest)
             feed(pack.region.rawValue)
         case .reportFailed(let job, let attempt, let reason, let detail):
             feed("report-failed", job.rawValue, attempt.rawValue)
@@ -67,9 +67,21 @@ extension Fingerprint {
 
     private mutating func feed(_ request: JobRequest) {
         feed("enqueue")
-        feed(request.buildOnceKey)
+        feedBuildOnceKey(request)
         feed(UInt64(bitPattern: Int64(request.priority)))
         feed(request.isForced ? 1 : 0)
+    }
+
+    /// As its text, which is not made.
+    private mutating func feedBuildOnceKey(_ request: JobRequest) {
+        feed(part: request.app.rawValue)
+        feed(part: "\n")
+        feed(part: canonicalRepository(request.repository))
+        feed(part: "\n")
+        feed(part: request.commit.rawValue)
+        feed(part: "\n")
+        feed(part: request.recipePath)
+        endText()
     }
 
     fileprivate mutating func feed(_ command: TargetsCommand) {

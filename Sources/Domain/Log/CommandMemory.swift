@@ -1,27 +1,37 @@
 internal import DequeModule
 
 /// The accepted commands of the last day, by (actor, key): a repeat gets its first answer.
-package struct CommandMemory<Answer: Hashable & Sendable & Codable>: Hashable, Sendable, Codable {
+///
+/// Every keyed event comes here: a key is found by its hash, growing neither hashes nor moves what is remembered.
+package struct CommandMemory<Answer: Hashable & Sendable & Codable>: Sendable {
     package struct Entry: Hashable, Sendable, Codable {
         package var time: Timestamp
         package var fingerprint: UInt64
         package var answer: Answer
     }
 
+    private struct Record: Hashable, Sendable {
+        var name: CommandName
+        var entry: Entry
+    }
+
     package static var lifetimeSeconds: Int64 { 24 * 3600 }
     package static var maximumEntries: Int { 1_000_000 }
 
-    /// Keyed by actor and key. Invariant: every key stands in `order` once, oldest first.
-    private var entries: [String: Entry] = [:]
-    private var order: Deque<String> = []
+    /// Oldest first; every name once.
+    private var records = ChunkedQueue<Record>()
+    /// Invariant: exactly the numbers of `records`, each under its name's hash.
+    private var numbers = HashedNumbers()
 
     package init() {}
 
-    package var count: Int { entries.count }
+    package var count: Int { records.count }
 
     /// What was answered to this key within the last 24 hours of log time.
     package func entry(actor: EventActor, key: String, now: Timestamp) -> Entry? {
-        guard let entry = entries[Self.name(actor, key)] else { return nil }
+        let name = CommandName(actor: actor, key: key)
+        guard let number = number(of: name, hash: name.hash) else { return nil }
+        let entry = records[number].entry
         return now.millisecondsSince(entry.time) > Self.lifetimeSeconds * 1000 ? nil : entry
     }
 
@@ -29,48 +39,72 @@ package struct CommandMemory<Answer: Hashable & Sendable & Codable>: Hashable, S
         actor: EventActor, key: String, fingerprint: UInt64, answer: Answer, time: Timestamp,
         maximumEntries: Int = Self.maximumEntries
     ) {
-        let name = Self.name(actor, key)
+        let name = CommandName(actor: actor, key: key)
+        let hash = name.hash
         forgetOld(now: time, maximumEntries: maximumEntries)
-        if entries.updateValue(Entry(time: time, fingerprint: fingerprint, answer: answer), forKey: name) == nil {
-            order.append(name)
-        } else if let place = order.firstIndex(of: name) {
-            order.remove(at: place)
-            order.append(name)
-        }
+        if number(of: name, hash: hash) != nil { forget(name) }
+        let entry = Entry(time: time, fingerprint: fingerprint, answer: answer)
+        numbers.insert(records.append(Record(name: name, entry: entry)), hash: hash)
+    }
+
+    private func number(of name: CommandName, hash: UInt32) -> UInt32? {
+        numbers.first(hash: hash) { records[$0].name == name }
     }
 
     private mutating func forgetOld(now: Timestamp, maximumEntries: Int) {
-        while let oldest = order.first, let entry = entries[oldest],
-            order.count >= maximumEntries
-                || now.millisecondsSince(entry.time) > Self.lifetimeSeconds * 1000
+        while let oldest = records.first,
+            records.count >= maximumEntries
+                || now.millisecondsSince(oldest.entry.time) > Self.lifetimeSeconds * 1000
         {
-            order.removeFirst()
-            entries[oldest] = nil
+            numbers.remove(records.removeFirst(), hash: oldest.name.hash)
         }
     }
 
-    /// The length keeps a name that ends like another one's key apart from it.
-    private static func name(_ actor: EventActor, _ key: String) -> String {
-        "\(actor.name.utf8.count) \(actor) \(key)"
+    /// Costs everything that is remembered; no decision lets a key that is remembered be used again.
+    private mutating func forget(_ name: CommandName) {
+        let others = records.filter { $0.name != name }
+        (records, numbers) = (ChunkedQueue(), HashedNumbers())
+        for record in others { numbers.insert(records.append(record), hash: record.name.hash) }
     }
 }
 
-/// FNV-1a over 64 bits: tells the arguments of two commands under one key apart, the same in every process.
-/// Source: Fowler, Noll, Vo; http://www.isthe.com/chongo/tech/comp/fnv/.
-package struct Fingerprint: Hashable, Sendable {
-    package private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
-
-    package init() {}
-
-    package mutating func feed(_ text: String) {
-        let bytes = text.utf8Span.span
-        for index in bytes.indices { feed(byte: bytes[index]) }
-        feed(byte: 0xff)
+extension CommandMemory: Hashable {
+    package static func == (left: CommandMemory, right: CommandMemory) -> Bool {
+        left.count == right.count && left.records.elementsEqual(right.records)
     }
 
-    package mutating func feed(_ number: UInt64) {
-        for shift in stride(from: UInt64(0), to: 64, by: 8) { feed(byte: UInt8(truncatingIfNeeded: number >> shift)) }
+    package func hash(into hasher: inout Hasher) {
+        for record in records { hasher.combine(record) }
+    }
+}
+
+extension CommandMemory: Codable {
+    private enum CodingKeys: CodingKey {
+        case entries, order
     }
 
-    private mutating func feed(byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        let entries = try container.decode([String: Entry].self, forKey: .entries)
+        let order = try container.decode([String].self, forKey: .order)
+        for text in order {
+            guard let name = CommandName(text), let entry = entries[text], number(of: name, hash: name.hash) == nil
+            else {
+                throw DecodingError.dataCorruptedError(
+                    forKey: .order, in: container, debugDescription: "no remembered command's name: \(text)")
+            }
+            numbers.insert(records.append(Record(name: name, entry: entry)), hash: name.hash)
+        }
+        guard count == entries.count else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .entries, in: container, debugDescription: "commands without a place in the order")
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        let entries = records.map { ($0.name.description, $0.entry) }
+        try container.encode(Dictionary(entries) { first, _ in first }, forKey: .entries)
+        try container.encode(entries.map(\.0), forKey: .order)
+    }
 }

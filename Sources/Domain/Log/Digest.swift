@@ -1,6 +1,6 @@
 /// A SHA-256 value: 32 bytes. Its text form is 64 lowercase hexadecimal digits.
 package struct Digest: Hashable, Sendable {
-    private let word0, word1, word2, word3: UInt64
+    let word0, word1, word2, word3: UInt64
 
     /// The digest of nothing yet: what a chain starts from.
     package static let zero = Digest(words: 0, 0, 0, 0)
@@ -12,9 +12,15 @@ package struct Digest: Hashable, Sendable {
     /// Nil unless there are exactly 32 bytes.
     package init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 32 else { return nil }
-        var words: [UInt64] = [0, 0, 0, 0]
-        for (index, byte) in bytes.enumerated() { words[index / 8] = words[index / 8] << 8 | UInt64(byte) }
-        self.init(words: words[0], words[1], words[2], words[3])
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        for byte in bytes {
+            // The first byte ends up highest of all.
+            words = (
+                words.0 << 8 | words.1 >> 56, words.1 << 8 | words.2 >> 56, words.2 << 8 | words.3 >> 56,
+                words.3 << 8 | UInt64(byte)
+            )
+        }
+        self.init(words: words.0, words.1, words.2, words.3)
     }
 
     /// Nil unless the text is 64 hexadecimal digits.
@@ -58,15 +64,19 @@ extension Digest: Codable {
     }
 }
 
-private let hexadecimalDigits = Array("0123456789abcdef".utf8)
+/// The lowercase digit of a byte's lower half.
+@inline(__always) func hexadecimalDigit(_ byte: UInt8) -> UInt8 {
+    let half = byte & 15
+    return half < 10 ? UInt8(ascii: "0") + half : UInt8(ascii: "a") - 10 + half
+}
 
 /// Two lowercase digits a byte.
 package func hexadecimal(_ bytes: some Collection<UInt8>) -> String {
     var digits: [UInt8] = []
     digits.reserveCapacity(bytes.count * 2)
     for byte in bytes {
-        digits.append(hexadecimalDigits[Int(byte >> 4)])
-        digits.append(hexadecimalDigits[Int(byte & 15)])
+        digits.append(hexadecimalDigit(byte >> 4))
+        digits.append(hexadecimalDigit(byte))
     }
     return String(decoding: digits, as: UTF8.self)
 }

@@ -33,6 +33,11 @@ extension EventActor: CustomStringConvertible {
 }
 
 extension EventActor.Kind {
+    init?(word: some StringProtocol) {
+        guard let kind = Self.allCases.first(where: { $0.word == word }) else { return nil }
+        self = kind
+    }
+
     /// Spelt out: looking a case's name up costs as much as a whole decision, and every keyed command names its actor.
     fileprivate var word: String {
         switch self {

@@ -47,13 +47,18 @@ extension NameIdentifier {
 }
 
 /// Whether a text is 1 to 63 of `a-z 0-9 . _ -`, starting with a letter or digit, without `..`.
-package func isPlainName(_ text: String) -> Bool {
-    let bytes = Array(text.utf8)
-    guard let first = bytes.first, bytes.count <= maximumNameBytes, isNameStart(first) else { return false }
-    for (index, byte) in bytes.enumerated() {
+package func isPlainName(_ text: String) -> Bool { isPlainName(text.utf8Span.span) }
+
+/// The same of its bytes.
+package func isPlainName(_ bytes: borrowing Span<UInt8>) -> Bool {
+    guard !bytes.isEmpty, bytes.count <= maximumNameBytes, isNameStart(bytes[0]) else { return false }
+    var last = UInt8(0)
+    for index in bytes.indices {
+        let byte = bytes[index]
         guard isNameStart(byte) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
         else { return false }
-        if byte == UInt8(ascii: "."), index > 0, bytes[index - 1] == UInt8(ascii: ".") { return false }
+        if byte == UInt8(ascii: "."), last == UInt8(ascii: ".") { return false }
+        last = byte
     }
     return true
 }

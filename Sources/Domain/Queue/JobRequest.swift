@@ -4,11 +4,12 @@ package struct CommitID: RawRepresentable, Hashable, Sendable, Codable, CustomSt
 
     /// Nil for anything but a full id in lowercase.
     package init?(rawValue: String) {
-        let digits = rawValue.utf8
-        let isHexadecimal = digits.allSatisfy {
-            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+        let digits = rawValue.utf8Span.span
+        guard digits.count == 40 || digits.count == 64 else { return nil }
+        for index in digits.indices {
+            let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digits[index])
+            guard isDigit || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(digits[index]) else { return nil }
         }
-        guard isHexadecimal, digits.count == 40 || digits.count == 64 else { return nil }
         self.rawValue = rawValue
     }
 
@@ -42,7 +43,18 @@ package struct JobRequest: Hashable, Sendable, Codable {
 
     /// What a build of this request would have in common with another: (app, repository, commit, recipe path).
     package var buildOnceKey: String {
-        "\(app)\n\(canonicalRepository(repository))\n\(commit)\n\(recipePath)"
+        let repository = canonicalRepository(repository)
+        var key = ""
+        key.reserveCapacity(
+            app.rawValue.utf8.count + repository.utf8.count + commit.rawValue.utf8.count + recipePath.utf8.count + 3)
+        key += app.rawValue
+        key += "\n"
+        key += repository
+        key += "\n"
+        key += commit.rawValue
+        key += "\n"
+        key += recipePath
+        return key
     }
 
     /// Nil when every field is in its bounds.
@@ -87,5 +99,8 @@ package func canonicalRepository(_ text: String) -> String {
     let afterScheme = rest[schemeEnd...].dropFirst()
     guard afterScheme.first == slash else { return String(Substring(rest)) }
     let hostEnd = afterScheme.dropFirst().firstIndex(of: slash) ?? rest.endIndex
+    if rest[..<hostEnd].allSatisfy({ $0 < 0x80 && !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }) {
+        return String(Substring(rest))
+    }
     return Substring(rest[..<hostEnd]).lowercased() + Substring(rest[hostEnd...])
 }

@@ -42,25 +42,18 @@ extension QueueState {
     private mutating func claimed(
         _ job: JobID, _ attempt: AttemptNumber, worker: WorkerName, leaseSeconds: UInt32, at time: Timestamp
     ) {
-        guard var open = jobs[job], open.phase == .queued, attempt > open.attempts, attempt == open.attempts.next
-        else { return note() }
-        waiting.remove(job, priority: open.request.priority)
+        let begun = Attempt(
+            number: attempt, worker: worker, leaseSeconds: leaseSeconds, claimedAt: time, heardAt: time, counter: 0,
+            stage: .snapshot, pack: nil)
+        guard let priority = jobs[job]?.begin(begun) else { return note() }
+        waiting.remove(job, priority: priority)
         running.insert(job, at: runningPlace(job))
-        open.attempts = attempt
-        open.phase = .running(
-            Attempt(
-                number: attempt, worker: worker, leaseSeconds: leaseSeconds, claimedAt: time, heardAt: time, counter: 0,
-                stage: .snapshot, pack: nil))
-        jobs[job] = open
     }
 
     private mutating func heard(
         _ job: JobID, _ number: AttemptNumber, at time: Timestamp, change: (inout Attempt) -> Void
     ) {
-        guard case .running(var attempt)? = jobs[job]?.phase, attempt.number == number else { return note() }
-        attempt.heardAt = max(attempt.heardAt, time)
-        change(&attempt)
-        jobs[job]?.phase = .running(attempt)
+        guard jobs[job]?.heard(number, at: time, change: change) == true else { return note() }
     }
 
     private mutating func succeeded(_ job: JobID, _ number: AttemptNumber, at time: Timestamp) {
@@ -125,4 +118,25 @@ extension QueueState {
     }
 
     private mutating func note() { impossible += 1 }
+}
+
+extension OpenJob {
+    /// Starts the next attempt, and says the priority that the job waited with; nil where this is not its next one.
+    fileprivate mutating func begin(_ next: Attempt) -> Int32? {
+        guard case .queued = phase, next.number > attempts, next.number == attempts.next else { return nil }
+        attempts = next.number
+        phase = .running(next)
+        return request.priority
+    }
+
+    /// Whether this attempt is the current one; then the change was made to it.
+    fileprivate mutating func heard(
+        _ number: AttemptNumber, at time: Timestamp, change: (inout Attempt) -> Void
+    ) -> Bool {
+        guard case .running(var attempt) = phase, attempt.number == number else { return false }
+        attempt.heardAt = max(attempt.heardAt, time)
+        change(&attempt)
+        phase = .running(attempt)
+        return true
+    }
 }

@@ -16,6 +16,13 @@ package struct PackReplication: Hashable, Sendable, Codable {
     package var attempt: AttemptNumber
     /// Regions that read the pack back, ascending.
     package var stored: [RegionName]
+
+    /// Whether the region's copy is of this pack; then it is noted.
+    fileprivate mutating func store(in region: RegionName, manifest: Digest) -> Bool {
+        guard self.manifest == manifest else { return false }
+        if !stored.contains(region) { stored.insert(region, at: stored.firstIndex { $0 > region } ?? stored.count) }
+        return true
+    }
 }
 
 package enum ReplicationEvent: Hashable, Sendable {
@@ -35,15 +42,8 @@ package struct ReplicationState: Hashable, Sendable, Codable {
     package mutating func reduce(_ event: ReplicationEvent) {
         switch event {
         case .packStored(let build, let attempt, let region, let manifest):
-            var pack = packs[build] ?? PackReplication(manifest: manifest, attempt: attempt, stored: [])
-            guard pack.manifest == manifest else {
-                impossible += 1
-                return
-            }
-            if !pack.stored.contains(region) {
-                pack.stored.insert(region, at: pack.stored.firstIndex { $0 > region } ?? pack.stored.count)
-            }
-            packs[build] = pack
+            let first = PackReplication(manifest: manifest, attempt: attempt, stored: [])
+            if !packs[build, default: first].store(in: region, manifest: manifest) { impossible += 1 }
         case .packLost(let build, let region, _):
             guard packs[build] != nil else {
                 impossible += 1

@@ -1,0 +1,98 @@
+import Domain
+
+/// The queue's events from their messages' fields; the caller looks whether anything is left.
+extension QueueEvent {
+    static func enqueued(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        let job = JobID(rawValue: try fields.number(1, bytes))
+        var inner = try fields.message(2, bytes)
+        let app: AppName = try inner.name(1, bytes)
+        let repository = try inner.text(2, bytes)
+        guard let commit = CommitID(rawValue: try inner.text(3, bytes)) else { throw Unusual() }
+        let request = JobRequest(
+            app: app, repository: repository, commit: commit, recipePath: try inner.text(4, bytes),
+            priority: try inner.signedNumber(5, bytes), isForced: try inner.flag(6, bytes))
+        try inner.finish()
+        return .enqueued(job, request)
+    }
+
+    static func claimed(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        let (job, attempt) = try jobAndAttempt(from: &fields, bytes)
+        return .claimed(
+            job, attempt, worker: try fields.name(3, bytes), leaseSeconds: try fields.smallNumber(4, bytes))
+    }
+
+    static func heartbeat(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        let (job, attempt) = try jobAndAttempt(from: &fields, bytes)
+        return .heartbeat(
+            job, attempt, counter: try fields.number(3, bytes),
+            stage: try fields.value(4, bytes, of: Drover_V1_AttemptStage.self))
+    }
+
+    static func uploaded(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        let (job, attempt) = try jobAndAttempt(from: &fields, bytes)
+        var inner = try fields.message(3, bytes)
+        let pack = UploadedPack(
+            manifest: try inner.digest(1, bytes), region: try inner.name(2, bytes),
+            rawBytes: try inner.number(3, bytes), packedBytes: try inner.number(4, bytes))
+        try inner.finish()
+        return .uploaded(job, attempt, pack)
+    }
+
+    static func succeeded(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        let (job, attempt) = try jobAndAttempt(from: &fields, bytes)
+        return .succeeded(job, attempt)
+    }
+
+    static func attemptFailed(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        let (job, attempt) = try jobAndAttempt(from: &fields, bytes)
+        return .attemptFailed(
+            job, attempt, try fields.value(3, bytes, of: Drover_V1_FailureReason.self),
+            detail: try fields.text(4, bytes))
+    }
+
+    static func attemptReleased(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        let (job, attempt) = try jobAndAttempt(from: &fields, bytes)
+        return .attemptReleased(job, attempt, detail: try fields.text(3, bytes))
+    }
+
+    static func leaseExpired(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        let (job, attempt) = try jobAndAttempt(from: &fields, bytes)
+        return .leaseExpired(job, attempt)
+    }
+
+    static func requeued(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        .requeued(JobID(rawValue: try fields.number(1, bytes)))
+    }
+
+    static func failed(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> QueueEvent {
+        .failed(
+            JobID(rawValue: try fields.number(1, bytes)),
+            try fields.value(2, bytes, of: Drover_V1_FailureReason.self), detail: try fields.text(3, bytes))
+    }
+
+    private static func jobAndAttempt(
+        from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
+    ) throws(Unusual) -> (JobID, AttemptNumber) {
+        (JobID(rawValue: try fields.number(1, bytes)), AttemptNumber(rawValue: try fields.number(2, bytes)))
+    }
+}
