@@ -61,8 +61,14 @@ package enum LogPlace {
         _ views: RecordedViews<Mapping>, of source: LogFiles, _ body: (any AskedLog) async throws -> Answer
     ) async throws -> Answer {
         defer { views.close() }
-        try await source.fill(views)
+        try read(source, into: views)
         return try await body(views)
+    }
+
+    private static func read<Mapping: ViewMapping>(_ source: LogFiles, into views: RecordedViews<Mapping>) throws {
+        let line = ProgressLine()
+        defer { line.end() }
+        try source.fill(views) { if Terminal.showsProgress { line.show("reading the log: event \($0)") } }
     }
 
     /// A directory that goes when the body ends, or when the command is interrupted.
@@ -107,12 +113,14 @@ enum LogFiles {
         return isGlobal == isRegional ? nil : isRegional
     }
 
-    func fill<Mapping: ViewMapping>(_ views: RecordedViews<Mapping>) async throws {
+    /// Folds the whole log, saying how far it has come.
+    func fill<Mapping: ViewMapping>(_ views: RecordedViews<Mapping>, progress: (LogSequence) -> Void) throws {
         switch self {
-        case .directory(let log): try await views.fill(from: log)
+        case .directory(let log): try views.fill(from: log, progress: progress)
         case .export:
             try batches { batches in
                 try views.add(batches)
+                if let end = batches.last?.end.sequence { progress(end) }
                 return true
             }
         }

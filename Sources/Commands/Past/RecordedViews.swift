@@ -26,8 +26,10 @@ final class RecordedViews<Mapping: ViewMapping>: AskedLog {
         views = try Views<Mapping>.open(path: directory + "/views.sqlite", codec: codec, logger: logger)
     }
 
-    /// Folds a whole log.
-    func fill(from log: EventLog) async throws { try await views.catchUp(from: log) }
+    /// Folds a whole log, saying how far it has come.
+    func fill(from log: EventLog, progress: (LogSequence) -> Void) throws {
+        try views.catchUp(from: log) { progress($0.sequence) }
+    }
 
     /// Folds more of a log, in order.
     func add(_ batches: [FrameBatch]) throws { try views.apply(batches) }
