@@ -26,6 +26,9 @@ static inline uint32_t step_word(uint32_t crc, uint64_t word) {
 #endif
 
 DROVER_TARGET uint32_t drover_crc32c_word(uint32_t crc, uint64_t word) { return step_word(crc, word); }
+DROVER_TARGET uint32_t drover_crc32c_words(uint32_t crc, uint64_t first, uint64_t second, uint64_t third, uint64_t fourth) {
+    return step_word(step_word(step_word(step_word(crc, first), second), third), fourth);
+}
 DROVER_TARGET uint32_t drover_crc32c_byte(uint32_t crc, uint8_t byte) { return step_byte(crc, byte); }
 
 DROVER_TARGET uint32_t drover_crc32c(const void *bytes, uint64_t length) {

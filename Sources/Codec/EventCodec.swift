@@ -25,7 +25,9 @@ package protocol EventCodec<Event>: Sendable {
 
     /// Nil for an informative event that this version does not know: keep it, count it, go on. Fails with
     /// `upgrade-needed` for an essential one, and with `malformed` for bytes that no version would have written.
-    func decode(type: UInt16, schemaRevision: UInt16, payload: [UInt8]) throws(CodecFailure) -> Event?
+    func decode(
+        type: UInt16, schemaRevision: UInt16, payload: borrowing Span<UInt8>
+    ) throws(CodecFailure) -> Event?
 
     /// The type's name, as in `job-claimed`; nil when this version does not know it.
     func typeName(_ type: UInt16) -> String?
@@ -33,6 +35,10 @@ package protocol EventCodec<Event>: Sendable {
 
 extension EventCodec {
     package func typeName(_ type: UInt16) -> String? { eventTypeName(type) }
+
+    package func decode(type: UInt16, schemaRevision: UInt16, payload: [UInt8]) throws(CodecFailure) -> Event? {
+        try decode(type: type, schemaRevision: schemaRevision, payload: payload.span)
+    }
 
     /// The event of a frame with its header; nil for an informative event that this version does not know.
     package func decode(_ frame: Frame) throws(CodecFailure) -> Envelope<Event>? {
@@ -55,9 +61,11 @@ package struct GlobalCodec: EventCodec {
         }
     }
 
-    package func decode(type: UInt16, schemaRevision: UInt16, payload: [UInt8]) throws(CodecFailure) -> GlobalEvent? {
-        if schemaRevision == 1, let event = GlobalEvent(hot: type, payload.span) { return event }
-        return try decodeAny(type: type, schemaRevision: schemaRevision, payload: payload)
+    package func decode(
+        type: UInt16, schemaRevision: UInt16, payload: borrowing Span<UInt8>
+    ) throws(CodecFailure) -> GlobalEvent? {
+        if schemaRevision == 1, let event = GlobalEvent(hot: type, payload) { return event }
+        return try decodeAny(type: type, schemaRevision: schemaRevision, payload: [UInt8](copying: payload))
     }
 
     /// By SwiftProtobuf, whatever it is: the measure of what the hot events' own decoder says.
@@ -80,8 +88,11 @@ package struct RegionalCodec: EventCodec {
 
     package func encode(_ event: RegionEvent) throws(CodecFailure) -> EncodedEvent { try event.encoded() }
 
-    package func decode(type: UInt16, schemaRevision: UInt16, payload: [UInt8]) throws(CodecFailure) -> RegionEvent? {
+    package func decode(
+        type: UInt16, schemaRevision: UInt16, payload: borrowing Span<UInt8>
+    ) throws(CodecFailure) -> RegionEvent? {
         guard let known = try EventType(known: type, revision: schemaRevision) else { return nil }
+        let payload = [UInt8](copying: payload)
         switch known.family {
         case .log: return .log(try LogEvent(known, payload))
         case .region: return try RegionEvent(known, payload)

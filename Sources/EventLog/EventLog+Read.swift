@@ -62,6 +62,26 @@ extension EventLog {
         }
     }
 
+    package func lend(
+        after sequence: LogSequence, maximumFrames: Int,
+        to body: (
+            _ header: FrameHeader, _ type: UInt16, _ schemaRevision: UInt16, _ payload: Span<UInt8>, _ end: LogPosition?
+        ) -> Void
+    ) throws(StoreFailure) {
+        try attempt {
+            try environment.read { transaction in
+                let rows = try Self.rows(transaction, after: sequence.rawValue, maximumFrames: maximumFrames)
+                try Self.walk(transaction, rows, after: sequence.rawValue) { bytes, layout, row in
+                    let header = try FrameCodec.header(bytes, layout)
+                    let isLast = layout.sequence.rawValue == row.last
+                    body(
+                        header, layout.type, layout.schemaRevision, bytes.extracting(layout.payloadRange),
+                        isLast ? row.position(in: identity) : nil)
+                }
+            }
+        }
+    }
+
     private func frameBatches(
         _ transaction: borrowing Transaction, _ rows: [BatchRow], after sequence: UInt64
     ) throws -> [FrameBatch] {

@@ -18,11 +18,39 @@ package protocol LogStore: AnyObject, Sendable {
     /// `sequence` may lie inside a batch; then the first batch holds that batch's frames after it.
     func read(after sequence: LogSequence, maximumFrames: Int) throws(StoreFailure) -> [FrameBatch]
 
+    /// Lends what `read` would return, frame by frame: the payload's bytes are the store's own, for the call alone; `end`
+    /// is the batch's at its last frame, nil at the others. Damage fails after what is sound before it was lent.
+    ///
+    /// The store is held meanwhile: `body` must neither append nor take long.
+    func lend(
+        after sequence: LogSequence, maximumFrames: Int,
+        to body: (
+            _ header: FrameHeader, _ type: UInt16, _ schemaRevision: UInt16, _ payload: Span<UInt8>, _ end: LogPosition?
+        ) -> Void
+    ) throws(StoreFailure)
+
     /// The position at the end of the batch that ends at exactly this sequence; nil when no batch ends there.
     func position(at sequence: LogSequence) throws(StoreFailure) -> LogPosition?
 
     /// Closes and opens the storage again after a failed or unknown append.
     func reopen() throws(StoreFailure)
+}
+
+extension LogStore {
+    /// Out of what `read` copies.
+    package func lend(
+        after sequence: LogSequence, maximumFrames: Int,
+        to body: (
+            _ header: FrameHeader, _ type: UInt16, _ schemaRevision: UInt16, _ payload: Span<UInt8>, _ end: LogPosition?
+        ) -> Void
+    ) throws(StoreFailure) {
+        for batch in try read(after: sequence, maximumFrames: maximumFrames) {
+            for frame in batch.frames {
+                let isLast = frame.header.sequence == batch.end.sequence
+                body(frame.header, frame.type, frame.schemaRevision, frame.payload.span, isLast ? batch.end : nil)
+            }
+        }
+    }
 }
 
 /// What went wrong with storage, and what is known of its effect.

@@ -59,7 +59,7 @@ import Transfer
     @Test func aDeletedBuildLeavesOnlyItsSiblingOfTheSameNumber() async throws {
         let home = try Home()
         let (old, new) = (try home.keep(home.pack(1, "exit 0")), try home.keep(home.pack(1, "exit 1")))
-        let agent = RunningAgent(home)
+        let agent = RunningAgent(home, runs: false)
         agent.packs.offer(web, [old, new])
         let name = PackName(app: web, build: old.build)
         let root = agent.packs.shelf.pack(name)?.root

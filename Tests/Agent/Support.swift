@@ -146,7 +146,11 @@ final class RunningAgent: Sendable {
     private let reports: RecordedReports
     private let task: Task<Void, Never>
 
-    init(_ home: Home, settings: AgentSettings = AgentSettings(), region: String = "http://127.0.0.1:1") {
+    /// - Parameter runs: whether the app's runner starts, which offers what is kept at a moment of its own.
+    init(
+        _ home: Home, settings: AgentSettings = AgentSettings(), region: String = "http://127.0.0.1:1",
+        runs: Bool = true
+    ) {
         let (reports, shelf) = (RecordedReports(), PackShelf())
         self.reports = reports
         packs = PackKeeper(
@@ -162,7 +166,7 @@ final class RunningAgent: Sendable {
             now: { Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) },
             report: { reports.add($1) }, logger: quietLogger)
         self.runner = runner
-        task = Task { await runner.run() }
+        task = Task { if runs { await runner.run() } }
     }
 
     deinit { task.cancel() }

@@ -51,6 +51,26 @@ import Testing
         #expect(try log.read(after: LogSequence(rawValue: .max), maximumFrames: 5).isEmpty)
     }
 
+    @Test func lendingGivesWhatReadingCopies() throws {
+        let log = try createLog(directory.path)
+        for range in [1...4, 5...5, 6...20] as [ClosedRange<UInt64>] { _ = try log.append(testFrames(range)) }
+        for after in [0, 2, 4, 5, 19, 20, 99, .max] as [UInt64] {
+            for maximum in [1, 4, 5, 100] {
+                let sequence = LogSequence(rawValue: after)
+                var (batches, frames): ([FrameBatch], [Frame]) = ([], [])
+                try log.lend(after: sequence, maximumFrames: maximum) { header, type, revision, payload, end in
+                    let bytes = payload.indices.map { payload[$0] }
+                    frames.append(Frame(header: header, type: type, schemaRevision: revision, payload: bytes))
+                    guard let end else { return }
+                    batches.append(FrameBatch(frames: frames, end: end))
+                    frames = []
+                }
+                #expect(frames.isEmpty)
+                #expect(try batches == log.read(after: sequence, maximumFrames: maximum))
+            }
+        }
+    }
+
     @Test func gapsAndFallingEpochsAreRefused() throws {
         let log = try createLog(directory.path)
         let end = try log.append(testFrames(1...4, epoch: 3))

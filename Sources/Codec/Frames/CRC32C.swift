@@ -17,6 +17,12 @@ package struct CRC32C {
 
     package mutating func feed(_ bytes: borrowing Span<UInt8>) {
         var index = 0
+        while index &+ 32 <= bytes.count {
+            state = drover_crc32c_words(
+                state, bytes.littleEndianWord(at: index), bytes.littleEndianWord(at: index &+ 8),
+                bytes.littleEndianWord(at: index &+ 16), bytes.littleEndianWord(at: index &+ 24))
+            index &+= 32
+        }
         while index &+ 8 <= bytes.count {
             state = drover_crc32c_word(state, bytes.littleEndianWord(at: index))
             index &+= 8

@@ -40,18 +40,24 @@ package enum FrameCodec {
     package static func decode(
         _ bytes: borrowing Span<UInt8>, _ layout: FrameLayout
     ) throws(FrameFailure) -> Frame {
+        Frame(
+            header: try header(bytes, layout), type: layout.type, schemaRevision: layout.schemaRevision,
+            payload: [UInt8](copying: bytes.extracting(layout.payloadRange)))
+    }
+
+    /// The header of a frame that has its payload.
+    package static func header(
+        _ bytes: borrowing Span<UInt8>, _ layout: FrameLayout
+    ) throws(FrameFailure) -> FrameHeader {
         guard !layout.isRedacted else {
             throw FrameFailure(
                 .redacted, "event \(layout.sequence) was redacted: its place is proved, its content is gone")
         }
         let actor = EventActor(kind: layout.actorKind, name: try text(bytes.extracting(layout.actorRange)))
         let key = layout.hasKey ? try text(bytes.extracting(layout.keyRange)) : nil
-        let header = FrameHeader(
+        return FrameHeader(
             epoch: layout.epoch, sequence: layout.sequence, time: layout.time, command: layout.command,
             cause: layout.cause, actor: actor, key: key, isDerived: layout.isDerived)
-        return Frame(
-            header: header, type: layout.type, schemaRevision: layout.schemaRevision,
-            payload: copy(bytes.extracting(layout.payloadRange)))
     }
 
     private static func checkLimits(_ frame: Frame, actorBytes: Int, keyBytes: Int) throws(FrameFailure) {
@@ -97,9 +103,11 @@ package enum FrameCodec {
             throw FrameFailure(.text, "a frame's actor or key is not UTF-8: it was not written by Drover")
         }
     }
+}
 
-    private static func copy(_ bytes: borrowing Span<UInt8>) -> [UInt8] {
-        [UInt8](capacity: bytes.count) { output in
+extension [UInt8] {
+    init(copying bytes: borrowing Span<UInt8>) {
+        self.init(capacity: bytes.count) { output in
             for index in bytes.indices { output.append(bytes[index]) }
         }
     }

@@ -159,9 +159,9 @@ package enum Global: Aggregate {
     /// A command with a key is remembered at its first event, which is the only one that carries the key. Heartbeats
     /// and reports are not: their counters and revisions make repeats harmless.
     private static func remember(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
-        guard let key = envelope.header.key, let command = command(from: [envelope.event]), command.isRemembered else {
-            return
-        }
+        guard let key = envelope.header.key, let command = command(from: envelope.event, [envelope.event]),
+            command.isRemembered
+        else { return }
         state.memory.remember(
             actor: envelope.actor, key: key, fingerprint: command.fingerprint, answer: answer(envelope.event, state),
             time: envelope.time)

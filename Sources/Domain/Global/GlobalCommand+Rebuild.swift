@@ -1,16 +1,21 @@
 extension Global {
     /// The command that these events (of one command id, in order) came from.
     package static func command(from events: [GlobalEvent]) -> GlobalCommand? {
-        switch events.first {
+        events.first.flatMap { command(from: $0, events) }
+    }
+
+    /// The command of a first event; the others are asked for only where a command has several.
+    static func command(from first: GlobalEvent, _ events: @autoclosure () -> [GlobalEvent]) -> GlobalCommand? {
+        switch first {
         case .queue(let event): queueCommand(event)
         case .targets(let event): targetsCommand(event)
-        case .fleet(let event): fleetCommand(event, events)
+        case .fleet(let event): fleetCommand(event, events())
         case .replication(.packStored(let build, let attempt, let region, let manifest)):
             .packStored(build, attempt, region: region, manifest: manifest)
         case .replication(.packLost(let build, let region, let detail)):
             .packLost(build, region: region, detail: detail)
         case .log(.settingsChanged(let settings)): .changeSettings(settings)
-        case .log, nil: nil
+        case .log: nil
         }
     }
 

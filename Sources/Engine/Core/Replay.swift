@@ -24,20 +24,41 @@ package struct Replay<A: Aggregate>: Sendable {
     /// Takes the next batch into the state. Fails as well where the state is not what the log says that it was.
     package mutating func take(_ batch: FrameBatch) throws(CodecFailure) {
         for frame in batch.frames {
-            let event = try codec.decode(
-                type: frame.type, schemaRevision: frame.schemaRevision, payload: frame.payload)
-            if let event {
-                try compare(event)
-                A.reduce(&state, Envelope(header: frame.header, event: event))
-            } else {
-                unknownEvents += 1
+            try take(frame.header, type: frame.type, schemaRevision: frame.schemaRevision, frame.payload.span)
+        }
+        end(batch.end)
+    }
+
+    /// Takes the next batches of a store, some `maximumFrames`, out of its own bytes.
+    private mutating func take(from store: any LogStore, maximumFrames: Int) throws {
+        var problem: CodecFailure?
+        try store.lend(after: head.sequence, maximumFrames: maximumFrames) { header, type, revision, payload, end in
+            guard problem == nil else { return }
+            do throws(CodecFailure) {
+                try take(header, type: type, schemaRevision: revision, payload)
+                if let end { self.end(end) }
+            } catch {
+                problem = error
             }
-            lastTime = frame.header.time
         }
-        if hashing.isDue(after: head.sequence, at: batch.end.sequence) {
-            hashable = (batch.end.sequence, state)
+        if let problem { throw problem }
+    }
+
+    private mutating func take(
+        _ header: FrameHeader, type: UInt16, schemaRevision: UInt16, _ payload: borrowing Span<UInt8>
+    ) throws(CodecFailure) {
+        lastTime = header.time
+        guard let event = try codec.decode(type: type, schemaRevision: schemaRevision, payload: payload) else {
+            unknownEvents += 1
+            return
         }
-        head = batch.end
+        try compare(event)
+        A.reduce(&state, Envelope(header: header, event: event))
+    }
+
+    private mutating func end(_ position: LogPosition) {
+        if hashing.isDue(after: head.sequence, at: position.sequence) { hashable = (position.sequence, state) }
+        head = position
     }
 
     private mutating func compare(_ event: A.Event) throws(CodecFailure) {
@@ -61,9 +82,9 @@ package struct Replay<A: Aggregate>: Sendable {
         do {
             var replay = Replay(of: store.identity, codec: codec, hashing: hashing.latest(before: try store.head()))
             while true {
-                let batches = try store.read(after: replay.head.sequence, maximumFrames: framesAtOnce)
-                if batches.isEmpty { return replay }
-                for batch in batches { try replay.take(batch) }
+                let before = replay.head
+                try replay.take(from: store, maximumFrames: framesAtOnce)
+                if replay.head == before { return replay }
             }
         } catch let failure as StoreFailure {
             throw EngineFailure(code: .stopped, message: failure.description)

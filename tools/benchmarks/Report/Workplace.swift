@@ -39,3 +39,6 @@ final class Workplace: Sendable {
 func progress(_ text: String) { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
 
 func elapsed(since start: ContinuousClock.Instant) -> Double { start.duration(to: .now) / .seconds(1) }
+
+/// What this process has used of its processors, in user code and in the kernel.
+func processorSeconds() -> Double { Double(clock()) / Double(CLOCKS_PER_SEC) }
