@@ -1,7 +1,8 @@
 import NIOCore
 import NIOPosix
 
-/// One keep-alive connection that asks one thing after the other, with no hop between threads.
+/// One client that asks one thing after the other, with no hop between threads: on one connection for as long as the
+/// server keeps it (a claim's is closed after the answer), and the next question's time begins before it is made anew.
 final class Caller: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -12,9 +13,25 @@ final class Caller: ChannelInboundHandler {
     private var received = ByteBuffer()
     private var latencies: [Double] = []
     private var asked = NIODeadline.now()
+    /// What the last answer said: the next question comes after it.
+    private var last = ""
+    /// Another connection goes on, or all is said.
+    private var isOver = false
 
     private init(_ questions: Questions, until deadline: NIODeadline, done: EventLoopPromise<[Double]>) {
         (self.questions, self.deadline, self.done) = (questions, deadline, done)
+    }
+
+    /// Goes on where another connection ended.
+    private init(after other: Progress, until deadline: NIODeadline, done: EventLoopPromise<[Double]>) {
+        (questions, latencies, last) = (other.questions, other.latencies, other.last)
+        (self.deadline, self.done) = (deadline, done)
+    }
+
+    private struct Progress: Sendable {
+        var questions: Questions
+        var latencies: [Double]
+        var last: String
     }
 
     /// Asks until the deadline; gives the latencies in milliseconds.
@@ -37,7 +54,7 @@ final class Caller: ChannelInboundHandler {
         return try await done.futureResult.get()
     }
 
-    func channelActive(context: ChannelHandlerContext) { ask(after: "", context) }
+    func channelActive(context: ChannelHandlerContext) { ask(context) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var part = unwrapInboundIn(data)
@@ -47,27 +64,47 @@ final class Caller: ChannelInboundHandler {
         guard answer.status == 200 || answer.status == 201 else {
             return end(.failure(BenchmarkFailure("answered \(answer.status): \(answer.body)")), context)
         }
-        ask(after: answer.body, context)
+        last = answer.body
+        asked = NIODeadline.now()
+        if answer.closes { goOn(context) } else { ask(context) }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        done.fail(BenchmarkFailure("the server closed a connection"))
+        if !isOver { done.fail(BenchmarkFailure("the server closed a connection")) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.failure(error), context) }
 
-    private func ask(after body: String, _ context: ChannelHandlerContext) {
-        asked = NIODeadline.now()
-        guard asked < deadline else { return end(.success(latencies), context) }
+    private func ask(_ context: ChannelHandlerContext) {
+        guard NIODeadline.now() < deadline else { return end(.success(latencies), context) }
         do {
-            let request = try questions.request(after: body)
+            let request = try questions.request(after: last)
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: request)), promise: nil)
         } catch {
             end(.failure(error), context)
         }
     }
 
+    /// On a new connection.
+    private func goOn(_ context: ChannelHandlerContext) {
+        guard let address = context.remoteAddress else {
+            return end(.failure(BenchmarkFailure("the connection has no address")), context)
+        }
+        isOver = true
+        let progress = Progress(questions: questions, latencies: latencies, last: last)
+        let (deadline, done) = (deadline, done)
+        context.close(promise: nil)
+        ClientBootstrap(group: context.eventLoop).channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        Caller(after: progress, until: deadline, done: done))
+                }
+            }.connect(to: address).whenFailure { done.fail($0) }
+    }
+
     private func end(_ result: Result<[Double], any Error>, _ context: ChannelHandlerContext) {
+        isOver = true
         done.completeWith(result)
         context.close(promise: nil)
     }
@@ -77,6 +114,8 @@ final class Caller: ChannelInboundHandler {
 private struct HTTPAnswer {
     var status: Int
     var body: String
+    /// Whether the connection ends with it.
+    var closes: Bool
 
     /// Nil, and nothing taken, while it is not all there.
     init?(taking buffer: inout ByteBuffer) {
@@ -88,6 +127,7 @@ private struct HTTPAnswer {
             bytes.endIndex - headEnd >= length, let status = Int(head.dropFirst(9).prefix(3))
         else { return nil }
         self.status = status
+        closes = head.contains("connection: close")
         body = String(decoding: bytes[headEnd..<headEnd + length], as: UTF8.self)
         buffer.moveReaderIndex(forwardBy: headEnd - bytes.startIndex + length)
         buffer.discardReadBytes()
