@@ -138,7 +138,7 @@ let package = Package(
         room(
             "Commands",
             [
-                "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Client",
+                "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client",
                 .argumentParser, .unixSignals, .logging,
             ]),
         .executableTarget(name: "drover", dependencies: ["Commands"], swiftSettings: rules),
