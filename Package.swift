@@ -138,7 +138,7 @@ let package = Package(
         room(
             "Commands",
             [
-                "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Client",
+                "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client",
                 .argumentParser, .unixSignals, .logging,
             ]),
         .executableTarget(name: "drover", dependencies: ["Commands"], swiftSettings: rules),
@@ -164,7 +164,7 @@ let package = Package(
         tests("Wire", ["Wire", "Domain"]),
         tests("Codec", ["Codec", "Domain", .crypto, .protobuf], exclude: ["golden.txt"]),
         tests("LMDB", ["LMDB"]),
-        tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
+        tests("EventLog", ["EventLog", "Codec", "CZstd", "Domain", "LMDB", "Ports", .crypto]),
         tests("Engine", ["Engine", "Codec", "Domain", "EventLog", "Ports", .logging]),
         tests("Projectors", ["Projectors", "Codec", "Domain", "Engine", "EventLog", "Ports", .lifecycle, .logging]),
         tests("Views", ["Views", "Codec", "Domain", "Ports", .grdb, .logging]),

@@ -6,7 +6,7 @@ package import Logging
 package import Ports
 import ServiceLifecycle
 package import Serving
-import Wire
+package import Wire
 
 /// The global process's HTTP routes: commands to the engine, answers from its durable state and from the SQL views.
 package struct GlobalAPI: Sendable {
@@ -22,13 +22,16 @@ package struct GlobalAPI: Sendable {
         package var metrics: MetricsRegistry
         /// Told of every call that a region makes: how its silence is noticed.
         package var heard: @Sendable (RegionName) -> Void
+        /// What the log's backup has come to; nil where there is none.
+        package var backup: @Sendable () -> BackupBody?
 
         package init(
             engine: EngineService<Global>, views: any GlobalReads, manifests: any ManifestSigner,
             blobs: any BlobStore, output: any OutputReader, peers: any PeerDirectory, readiness: any Readiness,
-            metrics: MetricsRegistry, heard: @escaping @Sendable (RegionName) -> Void = { _ in }
+            metrics: MetricsRegistry, heard: @escaping @Sendable (RegionName) -> Void = { _ in },
+            backup: @escaping @Sendable () -> BackupBody? = { nil }
         ) {
-            self.heard = heard
+            (self.heard, self.backup) = (heard, backup)
             (self.engine, self.views, self.manifests, self.blobs) = (engine, views, manifests, blobs)
             (self.output, self.peers, self.readiness, self.metrics) = (output, peers, readiness, metrics)
         }

@@ -22,7 +22,7 @@ extension GlobalAPI {
         try await waitForViews()
         let counts = try await ViewReading(views: world.views).counts()
         let version = settings.version
-        let status = try await look { state, position in
+        var status = try await look { state, position in
             let jobs = StatusBody.Jobs(
                 queued: state.queue.jobs.count - state.queue.running.count, running: state.queue.running.count,
                 succeeded: counts[.succeeded] ?? 0, failed: counts[.failed] ?? 0)
@@ -32,6 +32,7 @@ extension GlobalAPI {
                 targets: Self.targets(state, position.sequence),
                 deployments: Self.openDeployments(state, position.sequence))
         }
+        status.backup = world.backup()
         return try .json(status, at: status.sequence)
     }
 

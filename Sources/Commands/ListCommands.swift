@@ -19,11 +19,26 @@ struct StatusCommand: AsyncParsableCommand {
             "jobs    \(jobs.queued) queued, \(jobs.running) running, \(jobs.succeeded) succeeded, \(jobs.failed) failed"
         )
         Terminal.say("builds  \(status.builds) kept")
+        if let backup = status.backup { Terminal.say("backup  \(Self.words(backup, head: status.sequence))") }
         Terminal.say("regions \(status.regions.map { "\($0.name) \($0.status.rawValue)" }.joined(separator: ", "))")
         Terminal.say(
             "workers \(status.workers.map { "\($0.name) \(WorkersCommand.state($0))" }.joined(separator: ", "))")
         if !status.targets.isEmpty { TargetsCommand.show(status.targets) }
         for deployment in status.deployments { Terminal.say(DeploymentWait.line(deployment)) }
+    }
+
+    static func words(_ backup: BackupBody, head: LogSequence, now: Date = Date()) -> String {
+        var words = backup.place
+        if let sequence = backup.sequence { words += ", at sequence \(sequence) of \(head)" }
+        if let problem = backup.problem { words += ", failing: \(problem)" }
+        if let proof = backup.proof {
+            let age = max(0, Int64(now.timeIntervalSince1970) - proof.at.timestamp.milliseconds / 1000)
+            words += ", proved at sequence \(proof.sequence) \(readable(seconds: age)) ago"
+        } else {
+            words += ", not proved yet"
+        }
+        if let problem = backup.proofProblem { words += ", the last proof failed: \(problem)" }
+        return words
     }
 }
 

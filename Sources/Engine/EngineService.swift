@@ -76,6 +76,8 @@ package final class EngineService<A: Aggregate>: Sendable {
     private struct Hash: Sendable {
         var isUnderWay = false
         var fact: Domain.LogEvent?
+        /// Of a proved backup.
+        var proof: Domain.LogEvent?
     }
 
     package let store: any LogStore
@@ -230,6 +232,15 @@ package final class EngineService<A: Aggregate>: Sendable {
         }
     }
 
+    /// Tells the log that a backup was restored to the state there; lost if the writer's next commit fails.
+    package func backupProved(at sequence: LogSequence, state digest: Digest, milliseconds: UInt64) {
+        hash.withLock { hash in
+            hash.proof = .backupProved(
+                at: sequence, fingerprint: A.reducerFingerprint, digest: digest, milliseconds: milliseconds)
+        }
+        wake.signal()
+    }
+
     /// Lets work wait for the next batch, before all that came since.
     private func putBack(_ work: ArraySlice<Work>) {
         let (refused, frozen) = inbox.withLock { inbox in
@@ -369,7 +380,9 @@ extension EngineService {
         private mutating func process(_ work: [Work]) -> EngineFailure? {
             let clock = core.clock
             var batch = Core.PendingBatch()
-            if let fact = service.hash.withLock({ $0.fact.take() }) { core.record(fact, into: &batch) }
+            for fact in service.hash.withLock({ [$0.fact.take(), $0.proof.take()] }) {
+                if let fact { core.record(fact, into: &batch) }
+            }
             core.tick(service.clock.read(), into: &batch)
             let (done, answers) = decide(work, into: &batch)
             if done < work.count { service.putBack(work[done...]) }

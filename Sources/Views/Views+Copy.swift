@@ -36,7 +36,9 @@ extension Views {
         return try reading { () throws(StoreFailure) in try store.position(at: position.sequence) } == position
     }
 
-    func reading<T>(_ body: () throws(StoreFailure) -> T) throws(ViewsFailure) -> T {
+    func reading<T>(_ body: () throws(StoreFailure) -> T) throws(ViewsFailure) -> T { try Self.reading(body) }
+
+    static func reading<T>(_ body: () throws(StoreFailure) -> T) throws(ViewsFailure) -> T {
         do throws(StoreFailure) { return try body() } catch {
             throw ViewsFailure(.log, "the log cannot be read: \(error.message)")
         }

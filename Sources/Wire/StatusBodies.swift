@@ -25,6 +25,8 @@ package struct StatusBody: Hashable, Sendable, Codable {
     package var targets: [TargetBody]
     /// Open ones, newest first.
     package var deployments: [DeploymentBody]
+    /// Absent where the global process keeps no backup.
+    package var backup: BackupBody?
 
     package init(
         position: LogPosition, version: String, jobs: Jobs, builds: Int, regions: [RegionBody], workers: [WorkerBody],
@@ -34,6 +36,38 @@ package struct StatusBody: Hashable, Sendable, Codable {
         (self.version, self.jobs, self.builds) = (version, jobs, builds)
         (self.regions, self.workers, self.targets) = (regions, workers, targets)
         self.deployments = deployments
+    }
+}
+
+/// What a log's backup has come to.
+package struct BackupBody: Hashable, Sendable, Codable {
+    /// The newest proof: a restore that came to the engine's own state.
+    package struct Proof: Hashable, Sendable, Codable {
+        /// Up to which it was restored.
+        package var sequence: LogSequence
+        package var at: WireTime
+
+        package init(sequence: LogSequence, at: WireTime) { (self.sequence, self.at) = (sequence, at) }
+    }
+
+    /// Where it is.
+    package var place: String
+    /// Everything up to here is in it; absent until the first round since the process started.
+    package var sequence: LogSequence?
+    /// Why the last round failed; absent when it did not.
+    package var problem: String?
+    package var proof: Proof?
+    /// Why the last proof failed; absent when it did not.
+    package var proofProblem: String?
+
+    enum CodingKeys: String, CodingKey {
+        case place, sequence, problem, proof
+        case proofProblem = "proof_problem"
+    }
+
+    package init(place: String, sequence: LogSequence?, problem: String?, proof: Proof?, proofProblem: String?) {
+        (self.place, self.sequence, self.problem) = (place, sequence, problem)
+        (self.proof, self.proofProblem) = (proof, proofProblem)
     }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Blobs
 import Codec
 import Domain
 import Engine
@@ -33,6 +34,8 @@ struct RegionCommandLine: AsyncParsableCommand {
             valueName: "host:port"))
     var mirrorAdvertise: String?
 
+    @OptionGroup var backup: BackupOptions
+
     func run() async throws {
         let settings = try await RoleSettings()
         let name: RegionName = try settings.name(name, "name", default: "one")
@@ -47,6 +50,7 @@ struct RegionCommandLine: AsyncParsableCommand {
         let engine = try EngineService<Regional>(
             store: log, codec: RegionalCodec(), clock: clock,
             configuration: EngineConfiguration(version: droverVersion), logger: logger)
+        let metrics = MetricsRegistry()
         let service = RegionService(
             configuration: RegionConfiguration(
                 name: name, directory: place.data, host: place.listen.host, port: place.listen.port,
@@ -57,9 +61,14 @@ struct RegionCommandLine: AsyncParsableCommand {
                 }, swarmSeed: UInt64.random(in: .min ... .max),
                 serving: ServingSettings(allowedHosts: place.allowedHosts)),
             engine: engine, upstream: HTTPUpstream(name: name, control: control), clock: clock,
-            metrics: MetricsRegistry(), logger: logger
+            metrics: metrics, logger: logger
         ) { announceReady($0, file: place.readyFile) }
-        try await runServices([EngineRunning(engine: engine), service], logger: logger)
+        let backup = try backup.backup(
+            settings, place, log: log, kind: .regional, engine: engine,
+            blobs: try await DirectoryBlobStore.open(place.data + "/store", readOnly: true), metrics: metrics,
+            logger: logger)
+        try await runServices(
+            [EngineRunning(engine: engine)] + (backup?.services ?? []) + [service], logger: logger)
     }
 
     private func mirrorPlace(_ settings: RoleSettings) throws -> HostPort? {

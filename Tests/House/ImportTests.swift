@@ -18,7 +18,7 @@ private let walls: [String: Set<String>] = [
         "Domain", "Ports", "Codec", "Engine", "Projectors", "Views", "Swarm", "Packs", "Blobs", "Transfer", "Wire",
         "Client", "Serving",
     ],
-    "Commands": ["Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Client"],
+    "Commands": ["Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client"],
 ]
 
 /// Libraries from outside, by the rooms that may use them. Foundation, Glibc and the like are in `everywhere`.

@@ -65,7 +65,8 @@ struct DecideAgain<A: Aggregate> {
     private func isRecord(_ events: [A.Event], _ header: FrameHeader) -> Bool {
         guard events.count == 1, let event = events.first, let fact = A.fact(event) else { return false }
         switch fact {
-        case .engineStarted, .engineStalled, .clockJumped, .epochStarted, .levelRaised, .stateHashed:
+        case .engineStarted, .engineStalled, .clockJumped, .epochStarted, .levelRaised, .stateHashed,
+            .backupProved:
             return header.actor == .system
         case .settingsChanged: return false
         case .refused(let attempt, let code, let count):

@@ -24,6 +24,11 @@ package enum LogPlace {
         return found
     }
 
+    /// Nil for what is not there.
+    static func isDirectory(_ path: String) -> Bool? {
+        (try? URL(filePath: path).resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory
+    }
+
     /// Opens a log for questions, and lets go of it when the body ends.
     package static func with<Answer>(
         _ place: String, _ body: (any AskedLog) async throws -> Answer
@@ -44,8 +49,7 @@ package enum LogPlace {
     }
 
     private static func files(at place: String) throws -> LogFiles {
-        let values = try? URL(filePath: place).resourceValues(forKeys: [.isDirectoryKey])
-        guard let isDirectory = values?.isDirectory else {
+        guard let isDirectory = isDirectory(place) else {
             throw CommandStop(.refused, "drover: there is no \(place): name a log's directory, an export, or a URL")
         }
         guard isDirectory else { return .export(place) }

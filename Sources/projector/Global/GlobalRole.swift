@@ -71,14 +71,15 @@ struct GlobalCommandLine: AsyncParsableCommand {
 
     @OptionGroup var options: CommonOptions
     @OptionGroup var decisions: DecisionOptions
+    @OptionGroup var backup: BackupOptions
 
     func run() async throws {
         let settings = try await RoleSettings()
         let place = try RolePlace(options, settings, data: ".drover/global", listen: "127.0.0.1:7070")
         let logger = try makeLogger("drover.global", options, settings)
-        let global = try await GlobalRole(place: place, decisions: decisions, settings: settings, logger: logger) {
-            announceReady($0, file: place.readyFile)
-        }
+        let global = try await GlobalRole(
+            place: place, decisions: decisions, backup: backup, settings: settings, logger: logger
+        ) { announceReady($0, file: place.readyFile) }
         try await runServices(global.services, logger: logger)
     }
 }
@@ -88,7 +89,7 @@ struct GlobalRole {
     let services: [any Service]
 
     init(
-        place: RolePlace, decisions: DecisionOptions, settings: RoleSettings, logger: Logger,
+        place: RolePlace, decisions: DecisionOptions, backup: BackupOptions, settings: RoleSettings, logger: Logger,
         missing: @escaping @Sendable () -> String? = { nil }, bound: @escaping @Sendable (String) -> Void
     ) async throws {
         try prepareDirectory(place.data)
@@ -100,6 +101,9 @@ struct GlobalRole {
         let views = try Views<GlobalViews>.open(
             path: place.data + "/views.sqlite", codec: GlobalCodec(), logger: logger)
         let presence = Presence<RegionName>(clock: clock)
+        let metrics = MetricsRegistry()
+        let backup = try backup.backup(
+            settings, place, log: log, kind: .global, engine: engine, blobs: blobs, metrics: metrics, logger: logger)
         let router = Router(context: ServingContext.self)
         var apiSettings = APISettings(version: droverVersion)
         apiSettings.serving.allowedHosts = place.allowedHosts
@@ -107,8 +111,7 @@ struct GlobalRole {
             engine: engine, views: SQLReads(views),
             manifests: ManifestAdapter(key: key, blobs: blobs), blobs: blobs, output: RegionAdapter(),
             peers: RegionAdapter(), readiness: EngineReadiness(engine: engine, missing: missing),
-            metrics: MetricsRegistry(),
-            heard: { presence.note($0) })
+            metrics: metrics, heard: { presence.note($0) }, backup: { backup?.status.body })
         GlobalAPI(settings: apiSettings, world: world, logger: logger).install(on: router)
         Console.install(on: router)
         let application = Application(
@@ -129,7 +132,7 @@ struct GlobalRole {
                 EngineRunning(engine: engine),
                 ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger),
             ]
-            + globalProjectors(engine: engine, logger: logger) + [silence, application]
+            + globalProjectors(engine: engine, logger: logger) + (backup?.services ?? []) + [silence, application]
     }
 }
 
