@@ -1,6 +1,7 @@
 import ArgumentParser
 import Codec
 import Domain
+import Engine
 import EventLog
 import Foundation
 import Ports
@@ -10,7 +11,7 @@ import Synchronization
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Check a log: every checksum, the chain, gapless order.",
+        abstract: "Check a log: every checksum, the chain, gapless order, and the snapshots beside it.",
         discussion: """
             PATH is a log's directory (with data.mdb), or a data directory, whose logs are all checked. Without it the \
             running system's own is: its data directory must be on this machine (--data, DROVER_DATA or ./.drover). \
@@ -32,9 +33,11 @@ struct VerifyCommand: AsyncParsableCommand {
         var message: String?
         /// It could not be read at all, which says nothing of its soundness.
         var unread: Bool?
+        /// What there is to say of snapshots that a start would pass over.
+        var notes: [String]?
 
         enum CodingKeys: String, CodingKey {
-            case path, log, epoch, sequence, sound, message, unread
+            case path, log, epoch, sequence, sound, message, unread, notes
             case chainHash = "chain_hash"
         }
     }
@@ -61,6 +64,7 @@ struct VerifyCommand: AsyncParsableCommand {
             } else {
                 Terminal.say("\(log): damaged after sequence \(report.sequence): \(report.message ?? "")")
             }
+            if !server.json { for note in report.notes ?? [] { Terminal.say(note) } }
         }
         if !isSound { throw CommandStop(.failed) }
     }
@@ -93,14 +97,44 @@ struct VerifyCommand: AsyncParsableCommand {
         do throws(StoreFailure) {
             let log = try EventLog.open(directory: path, mode: .readOnly)
             let report = try log.verify { done, _ in Terminal.say("\(VerifyingChild.progressWord)\(done)") }
-            return Report(
+            var said = Report(
                 path: path, log: report.log, epoch: report.epoch,
                 sequence: report.damage?.afterSequence ?? report.sequence,
                 chainHash: report.chain, sound: report.isSound, message: report.damage?.message)
+            if report.isSound { checkSnapshots(of: log, into: &said) }
+            return said
         } catch {
             let isDamage = error.outcome == .damaged
             return Report(
                 path: path, sequence: .zero, sound: false, message: error.description, unread: isDamage ? nil : true)
+        }
+    }
+}
+
+extension VerifyCommand {
+    /// Compares the snapshots beside a log with what it amounts to, folded from its first event.
+    private static func checkSnapshots(of log: EventLog, into report: inout Report) {
+        let beside = URL(filePath: log.directory).deletingLastPathComponent().appending(path: "snapshots").path
+        let snapshots = StateSnapshots(directory: beside)
+        guard !snapshots.paths.isEmpty else { return }
+        do {
+            let progress = { (done: LogSequence) in Terminal.say("\(VerifyingChild.progressWord)\(done)") }
+            let findings =
+                try LogFiles.directory(log).isRegional()
+                ? snapshots.check(Regional.self, of: log, codec: RegionalCodec(), progress: progress)
+                : snapshots.check(Global.self, of: log, codec: GlobalCodec(), progress: progress)
+            for finding in findings {
+                switch finding.verdict {
+                case .sound: break
+                case .unused(let reason): report.notes = (report.notes ?? []) + ["\(finding.path): not used, \(reason)"]
+                case .wrong:
+                    report.sound = false
+                    report.message = "\(finding.path) says another state than the log's events: remove it"
+                }
+            }
+        } catch {
+            report.sound = false
+            report.message = "the log cannot be folded: \(error)"
         }
     }
 }
