@@ -21,7 +21,8 @@ import Testing
         }
         var random = Steps(seed: seed)
         for number in 1...commands {
-            _ = try await engine.submit(random.command(number), actor: .person("ada"), key: "k\(random.next(9))")
+            let key = random.next(3) == 0 ? "k\(random.next(2) == 0 ? number : 1)" : nil
+            _ = try await engine.submit(random.command(number), actor: .person("ada"), key: key)
             if number.isMultiple(of: 10) { try await Task.sleep(for: .milliseconds(20)) }
         }
         // However slow the machine is.
@@ -213,6 +214,7 @@ import Testing
         let store = try await history(seed: 6, keeps: false)
         #expect(snapshots.paths.isEmpty)
         let before = try store.head().sequence
+        #expect(before > LogSequence(rawValue: 20))
         let engine = try makeEngine(store) {
             $0.hashing = hashing
             $0.snapshots = snapshots
