@@ -1,4 +1,5 @@
 import ArgumentParser
+import Domain
 import Foundation
 
 /// How long the global process takes from its start to `ready`, and what it holds in memory then.
@@ -31,6 +32,7 @@ struct StartBenchmark: AsyncParsableCommand {
         let data = try workplace.directory("global")
         _ = try workplace.directory("global/log")
         let end = try LongLog(events: events, builds: builds).make(in: data + "/log") { progress("event \($0)") }
+        try writeReleaseKey(data + "/release.key")
         let role = RoleProcess(
             name: "global", executable: product("projector"), directory: workplace.path,
             arguments: ["global", "--data", data, "--listen", "127.0.0.1:0"])
@@ -62,6 +64,16 @@ struct StartBenchmark: AsyncParsableCommand {
             + Way.allCases.map { Measurement(name: $0.rawValue, unit: "MB RssAnon", values: memory[$0] ?? []) }
         report.notes = ["The first start after the log was made: \(number(first)) s."]
         try report.print(asJSON: options.json)
+    }
+
+    /// A log with builds is not served without one.
+    private func writeReleaseKey(_ path: String) throws {
+        let seed = String(repeating: "07", count: 32)
+        guard
+            FileManager.default.createFile(
+                atPath: path, contents: Data("drover-release-key-1 \(seed)\n".utf8),
+                attributes: [.posixPermissions: 0o600])
+        else { throw BenchmarkFailure("\(path) cannot be written") }
     }
 
     /// Seconds to ready, and the megabytes that are the process's own alone a second later.
