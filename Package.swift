@@ -164,7 +164,7 @@ let package = Package(
         tests("Wire", ["Wire", "Domain"]),
         tests("Codec", ["Codec", "Domain", .crypto, .protobuf], exclude: ["golden.txt"]),
         tests("LMDB", ["LMDB"]),
-        tests("EventLog", ["EventLog", "Codec", "Domain", "LMDB", "Ports", .crypto]),
+        tests("EventLog", ["EventLog", "Codec", "CZstd", "Domain", "LMDB", "Ports", .crypto]),
         tests("Engine", ["Engine", "Codec", "Domain", "EventLog", "Ports", .logging]),
         tests("Projectors", ["Projectors", "Codec", "Domain", "Engine", "EventLog", "Ports", .lifecycle, .logging]),
         tests("Views", ["Views", "Codec", "Domain", "Ports", .grdb, .logging]),
