@@ -46,6 +46,9 @@ package protocol PeerDirectory: Sendable {
 
 /// The SQL views.
 package protocol GlobalReads: Sendable {
+    /// Whether another version's views are read, as they were, while new ones are made.
+    var areOutdated: Bool { get }
+
     /// Returns when the views hold everything up to this sequence; false when the time was over before.
     func waitUntil(_ sequence: LogSequence, milliseconds: Int64) async throws(Problem) -> Bool
 

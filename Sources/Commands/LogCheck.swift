@@ -46,6 +46,7 @@ enum LogCheck {
         case .global: try judge(&report, log, Fold<Global>(of: log.identity, codec: GlobalCodec()))
         case .regional: try judge(&report, log, Fold<Regional>(of: log.identity, codec: RegionalCodec()))
         }
+        if report.sound { compareSnapshots(of: log, into: &report) }
         guard report.sound, let views = home.views else { return report }
         switch home.kind {
         case .global: compare(views, GlobalViews.self, GlobalCodec(), log, &report)
@@ -169,6 +170,34 @@ enum LogCheck {
     private static func isSound(_ digest: Digest, in store: DirectoryBlobStore) async throws(BlobFailure) -> Bool {
         guard try await store.information(.content(digest)) != nil else { return false }
         return try await store.verify(.content(digest)) == digest
+    }
+}
+
+extension LogCheck {
+    /// Compares the snapshots beside a log with what it amounts to, folded from its first event.
+    private static func compareSnapshots(of log: EventLog, into report: inout VerifyCommand.Report) {
+        let beside = URL(filePath: log.directory).deletingLastPathComponent().appending(path: "snapshots").path
+        let snapshots = StateSnapshots(directory: beside)
+        guard !snapshots.paths.isEmpty else { return }
+        do {
+            let progress = { (done: LogSequence) in Terminal.say("folding \(done)") }
+            let findings =
+                try LogFiles.directory(log).isRegional()
+                ? snapshots.check(Regional.self, of: log, codec: RegionalCodec(), progress: progress)
+                : snapshots.check(Global.self, of: log, codec: GlobalCodec(), progress: progress)
+            for finding in findings {
+                switch finding.verdict {
+                case .sound: break
+                case .unused(let reason): report.notes = (report.notes ?? []) + ["\(finding.path): not used, \(reason)"]
+                case .wrong:
+                    report.sound = false
+                    report.message = "\(finding.path) says another state than the log's events: remove it"
+                }
+            }
+        } catch {
+            report.sound = false
+            report.message = "the log cannot be folded: \(error)"
+        }
     }
 }
 

@@ -9,7 +9,7 @@ import Synchronization
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Check a log: every checksum, the chain, gapless order, its states and views.",
+        abstract: "Check a log: every checksum, the chain, gapless order, its states, snapshots and views.",
         discussion: """
             PATH is a log's directory (with data.mdb), a data directory, whose logs are all checked, a file or directory \
             that export wrote, or a backup. Without it the running system's own is: its data directory must be on this \
@@ -43,8 +43,11 @@ struct VerifyCommand: AsyncParsableCommand {
         /// Of a backup or an export: named by its log, and missing or damaged there.
         var missingBlobs: Int?
 
+        /// What there is to say of snapshots that a start would pass over.
+        var notes: [String]?
+
         enum CodingKeys: String, CodingKey {
-            case path, log, epoch, sequence, sound, message, unread, views
+            case path, log, epoch, sequence, sound, message, unread, views, notes
             case chainHash = "chain_hash"
             case stateHash = "state_hash"
             case stateHashes = "state_hashes"
@@ -69,6 +72,7 @@ struct VerifyCommand: AsyncParsableCommand {
             }
             isSound = isSound && report.sound
             if server.json { try Terminal.say(json: report) } else { Terminal.say(Self.words(report)) }
+            if !server.json { for note in report.notes ?? [] { Terminal.say(note) } }
         }
         if !isSound { throw CommandStop(.failed) }
     }

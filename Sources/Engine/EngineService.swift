@@ -21,8 +21,10 @@ package struct EngineConfiguration: Sendable {
     package var maximumBatch = 2_000
     /// Frames of one commit: from there on commands wait for the next.
     package var maximumBatchFrames = 20_000
-    /// Where the state is hashed into the log.
+    /// Where the state is hashed into the log, and a snapshot of it kept.
     package var hashing = StateHashing()
+    /// Nil where no snapshots are kept.
+    package var snapshots: StateSnapshots?
     /// The writer looks at the clock at least this often, and 16 times in a lease.
     package var maximumTickMilliseconds = 500
 
@@ -80,6 +82,13 @@ package final class EngineService<A: Aggregate>: Sendable {
         var proof: Domain.LogEvent?
     }
 
+    /// What a snapshot says beside the state.
+    fileprivate struct SnapshotFacts: Sendable {
+        var position: LogPosition
+        var lastTime: Timestamp
+        var unknownEvents: UInt64
+    }
+
     package let store: any LogStore
     package let codec: any EventCodec<A.Event>
     private let configuration: EngineConfiguration
@@ -98,7 +107,8 @@ package final class EngineService<A: Aggregate>: Sendable {
     ) throws(EngineFailure) {
         (self.store, self.codec, self.clock) = (store, codec, clock)
         (self.configuration, self.logger) = (configuration, logger)
-        let replay = try Replay<A>.whole(store, codec: codec, hashing: configuration.hashing)
+        let replay = try Replay<A>.start(
+            store, codec: codec, hashing: configuration.hashing, snapshots: configuration.snapshots, logger: logger)
         signal = ChangeSignal(at: replay.head)
         if configuration.newEpochReason == nil, let seen = configuration.forkMarker?.text {
             inbox.withLock { $0.frozen = EngineFailure(code: .forked, message: seen) }
@@ -212,23 +222,33 @@ package final class EngineService<A: Aggregate>: Sendable {
         if let refused { Self.fail(work, refused) } else { wake.signal() }
     }
 
-    /// Hashes a durable state beside the writer (which copies what it changes meanwhile), for its next batch. At most
-    /// one at a time: a state that takes longer than its events is hashed less often.
-    private func startHash(_ state: A.State, at sequence: LogSequence) {
+    /// Hashes a durable state beside the writer (which copies what it changes meanwhile) for its next batch, and keeps a
+    /// snapshot of it. At most one at a time: a state that takes longer than its events is hashed less often.
+    private func keepState(_ state: A.State, _ facts: SnapshotFacts, isHashed: Bool) {
         let isFree = hash.withLock { hash in
             defer { hash.isUnderWay = true }
             return !hash.isUnderWay
         }
         guard isFree else { return }
         DispatchQueue.global(qos: .utility).async { [self] in
-            let digest = try? StateCodec.stateHash(state)
-            hash.withLock { hash in
-                hash.isUnderWay = false
-                hash.fact = digest.map {
-                    .stateHashed(at: sequence, fingerprint: A.reducerFingerprint, digest: $0)
+            defer { hash.withLock { $0.isUnderWay = false } }
+            guard let bytes = try? StateCodec.encode(state) else { return }
+            let digest = StateCodec.hash(bytes)
+            if isHashed {
+                hash.withLock { hash in
+                    hash.fact = .stateHashed(
+                        at: facts.position.sequence, fingerprint: A.reducerFingerprint, digest: digest)
                 }
+                wake.signal()
             }
-            wake.signal()
+            do {
+                try configuration.snapshots?.write(
+                    StateSnapshot(
+                        position: facts.position, fingerprint: A.reducerFingerprint, lastTime: facts.lastTime,
+                        unknownEvents: facts.unknownEvents, state: bytes, digest: digest))
+            } catch {
+                logger.warning("a snapshot is not kept: the next start takes longer", metadata: ["reason": "\(error)"])
+            }
         }
     }
 
@@ -282,10 +302,15 @@ extension EngineService {
     fileprivate struct Writer: Sendable {
         let service: EngineService<A>
         var core: Core
+        /// Events that had to be folded to know the state at the start.
+        let foldedEvents: UInt64
+        let unknownEvents: UInt64
         var hasFailed = false
 
         init(service: EngineService<A>, replay: Replay<A>) {
             self.service = service
+            foldedEvents = replay.head.sequence.rawValue - replay.base.rawValue
+            unknownEvents = replay.unknownEvents
             core = Core(
                 state: replay.state, head: replay.head, codec: service.codec,
                 clock: LogClock(after: replay.lastTime, reading: service.clock.read()))
@@ -316,6 +341,14 @@ extension EngineService {
                 throw EngineFailure(code: .failed, message: error.description)
             }
             if configuration.newEpochReason != nil { try forgetFork() }
+            // Whoever ends before the next one is due must not fold all of that again.
+            let isLong = foldedEvents >= configuration.hashing.intervalEvents
+            if isLong, configuration.snapshots != nil { keepState(lastTime: core.clock.now, isHashed: false) }
+        }
+
+        private func keepState(lastTime: Timestamp, isHashed: Bool) {
+            let facts = SnapshotFacts(position: core.head, lastTime: lastTime, unknownEvents: unknownEvents)
+            service.keepState(core.state, facts, isHashed: isHashed)
         }
 
         private func forgetFork() throws(EngineFailure) {
@@ -335,8 +368,8 @@ extension EngineService {
             let position = try service.store.append(batch.frames)
             let outcomes = core.committed(batch, at: position)
             service.signal.advance(to: position)
-            if service.configuration.hashing.isDue(after: before, at: position.sequence) {
-                service.startHash(core.state, at: position.sequence)
+            if let last = batch.frames.last, service.configuration.hashing.isDue(after: before, at: position.sequence) {
+                keepState(lastTime: last.header.time, isHashed: true)
             }
             return outcomes
         }
@@ -440,8 +473,9 @@ extension EngineService {
             do {
                 let before = core.head
                 try service.store.reopen()
-                let replay = try Replay<A>.whole(
-                    service.store, codec: service.codec, hashing: service.configuration.hashing)
+                let replay = try Replay<A>.start(
+                    service.store, codec: service.codec, hashing: service.configuration.hashing,
+                    snapshots: service.configuration.snapshots, logger: service.logger)
                 let landed = try durable(batch.frames, after: before)
                 core = Core(
                     state: replay.state, head: replay.head, codec: service.codec, clock: landed ? core.clock : clock)

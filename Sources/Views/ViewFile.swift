@@ -76,7 +76,9 @@ final class ViewFile<Mapping: ViewMapping>: Sendable {
             let epoch: Int64 = row["epoch"]
         else { throw damaged("it has no state") }
         guard kind == schema.kind.rawValue else { throw damaged("it is of a \(kind) log") }
-        guard made == schema.fingerprint else { throw damaged("another version of Drover made it") }
+        guard made == schema.fingerprint else {
+            throw ViewsFailure(.outdated, "another version of Drover made the views' file")
+        }
         guard try Int64.fetchOne(database, sql: "SELECT coalesce(max(sequence), 0) FROM event_rows") == sequence else {
             throw damaged("its events do not end at its position \(sequence)")
         }

@@ -65,7 +65,7 @@ extension Views {
 }
 
 /// A file of views seen at one moment, for comparison.
-@safe private final class ComparedFile {
+@safe final class ComparedFile {
     private let handle: SQLiteHandle
     private let schema: ViewSchema
 

@@ -15,6 +15,7 @@ struct RegionCommandLine: AsyncParsableCommand {
         commandName: "region", abstract: "One region: its store, mirror, targets, tracker and peers.")
 
     @OptionGroup var options: CommonOptions
+    @OptionGroup var snapshots: SnapshotOptions
 
     @Option(help: ArgumentHelp("The global process.", valueName: "url"))
     var control: String?
@@ -47,9 +48,10 @@ struct RegionCommandLine: AsyncParsableCommand {
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
         let clock = SystemClock()
+        var configuration = EngineConfiguration(version: droverVersion)
+        try snapshots.change(&configuration, data: place.data, settings)
         let engine = try EngineService<Regional>(
-            store: log, codec: RegionalCodec(), clock: clock,
-            configuration: EngineConfiguration(version: droverVersion), logger: logger)
+            store: log, codec: RegionalCodec(), clock: clock, configuration: configuration, logger: logger)
         let metrics = MetricsRegistry()
         let service = RegionService(
             configuration: RegionConfiguration(
@@ -80,6 +82,19 @@ struct RegionCommandLine: AsyncParsableCommand {
                     + "listen on 127.0.0.1, or say --insecure if the network is yours alone")
         }
         return place
+    }
+}
+
+/// Where states are kept for the next start, and how often.
+struct SnapshotOptions: ParsableArguments {
+    @Option(help: "Events between two snapshots of the state: what a start has to fold again at most (100000).")
+    var snapshotEvents: UInt32?
+
+    func change(_ configuration: inout EngineConfiguration, data: String, _ settings: RoleSettings) throws {
+        configuration.snapshots = StateSnapshots(directory: data + "/snapshots")
+        if let events = try settings.number(snapshotEvents, "snapshot-events") {
+            configuration.hashing = StateHashing(intervalEvents: UInt64(events))
+        }
     }
 }
 

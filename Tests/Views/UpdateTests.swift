@@ -151,7 +151,6 @@ struct UpdateTests {
         let damages: [(String, (String) throws -> Void)] = [
             ("text", { try Data("not a database, certainly".utf8).write(to: URL(fileURLWithPath: $0)) }),
             ("cut", { try FileHandle(forUpdatingAtPath: $0)?.truncate(atOffset: 5000) }),
-            ("schema", { try Self.execute("UPDATE view_state SET schema = 'older'", $0) }),
             ("kind", { try Self.execute("UPDATE view_state SET kind = 'regional'", $0) }),
             ("state", { try Self.execute("DELETE FROM view_state", $0) }),
             ("table", { try Self.execute("DROP TABLE view_state", $0) }),

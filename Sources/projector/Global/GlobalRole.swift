@@ -72,13 +72,14 @@ struct GlobalCommandLine: AsyncParsableCommand {
     @OptionGroup var options: CommonOptions
     @OptionGroup var decisions: DecisionOptions
     @OptionGroup var backup: BackupOptions
+    @OptionGroup var snapshots: SnapshotOptions
 
     func run() async throws {
         let settings = try await RoleSettings()
         let place = try RolePlace(options, settings, data: ".drover/global", listen: "127.0.0.1:7070")
         let logger = try makeLogger("drover.global", options, settings)
         let global = try await GlobalRole(
-            place: place, decisions: decisions, backup: backup, settings: settings, logger: logger
+            place: place, decisions: decisions, backup: backup, snapshots: snapshots, settings: settings, logger: logger
         ) { announceReady($0, file: place.readyFile) }
         try await runServices(global.services, logger: logger)
     }
@@ -89,13 +90,14 @@ struct GlobalRole {
     let services: [any Service]
 
     init(
-        place: RolePlace, decisions: DecisionOptions, backup: BackupOptions, settings: RoleSettings, logger: Logger,
-        missing: @escaping @Sendable () -> String? = { nil }, bound: @escaping @Sendable (String) -> Void
+        place: RolePlace, decisions: DecisionOptions, backup: BackupOptions, snapshots: SnapshotOptions,
+        settings: RoleSettings, logger: Logger, missing: @escaping @Sendable () -> String? = { nil },
+        bound: @escaping @Sendable (String) -> Void
     ) async throws {
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
         let clock = SystemClock()
-        let engine = try Self.startEngine(log, clock, place, decisions, settings, logger)
+        let engine = try Self.startEngine(log, clock, place, decisions, snapshots, settings, logger)
         let key = try await Self.releaseKey(place.data + "/release.key", engine)
         let blobs = try await DirectoryBlobStore.open(place.data + "/blobs")
         let views = try Views<GlobalViews>.open(
@@ -139,22 +141,23 @@ struct GlobalRole {
 extension GlobalRole {
     private static func startEngine(
         _ log: EventLog, _ clock: SystemClock, _ place: RolePlace, _ decisions: DecisionOptions,
-        _ settings: RoleSettings, _ logger: Logger
+        _ snapshots: SnapshotOptions, _ settings: RoleSettings, _ logger: Logger
     ) throws -> EngineService<Global> {
         let change = try decisions.change(settings)
         let problem = Mutex<Refusal?>(nil)
+        var configuration = EngineConfiguration(
+            version: droverVersion, newEpochReason: try decisions.epochReason(settings),
+            forkMarker: ForkMarker(path: place.data + "/forked")
+        ) { (old) throws(Refusal) in
+            do throws(Refusal) { return try change(old) } catch {
+                problem.withLock { $0 = error }
+                throw error
+            }
+        }
+        try snapshots.change(&configuration, data: place.data, settings)
         do {
             return try EngineService<Global>(
-                store: log, codec: GlobalCodec(), clock: clock,
-                configuration: EngineConfiguration(
-                    version: droverVersion, newEpochReason: try decisions.epochReason(settings),
-                    forkMarker: ForkMarker(path: place.data + "/forked")
-                ) { (old) throws(Refusal) in
-                    do throws(Refusal) { return try change(old) } catch {
-                        problem.withLock { $0 = error }
-                        throw error
-                    }
-                }, logger: logger)
+                store: log, codec: GlobalCodec(), clock: clock, configuration: configuration, logger: logger)
         } catch {
             throw problem.withLock { $0 }.map { UsageProblem($0.message) } ?? error
         }
