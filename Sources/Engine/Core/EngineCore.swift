@@ -37,6 +37,8 @@ package struct EngineCore<A: Aggregate>: Sendable {
         package var frames: [Frame] = []
         /// One a submission, in their order.
         package var decided: [Decided] = []
+
+        package init() {}
     }
 
     package enum Decided: Sendable {
