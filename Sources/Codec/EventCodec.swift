@@ -52,6 +52,12 @@ package struct GlobalCodec: EventCodec {
     package init() {}
 
     package func encode(_ event: GlobalEvent) throws(CodecFailure) -> EncodedEvent {
+        if let encoded = try event.hotEncoded() { return encoded }
+        return try encodeAny(event)
+    }
+
+    /// By SwiftProtobuf, whatever it is: the measure of what is written for the hot events.
+    func encodeAny(_ event: GlobalEvent) throws(CodecFailure) -> EncodedEvent {
         switch event {
         case .log(let event): try event.encoded()
         case .queue(let event): try event.encoded()
@@ -86,13 +92,24 @@ package struct GlobalCodec: EventCodec {
 package struct RegionalCodec: EventCodec {
     package init() {}
 
-    package func encode(_ event: RegionEvent) throws(CodecFailure) -> EncodedEvent { try event.encoded() }
+    package func encode(_ event: RegionEvent) throws(CodecFailure) -> EncodedEvent {
+        if let encoded = try event.hotEncoded() { return encoded }
+        return try encodeAny(event)
+    }
+
+    /// By SwiftProtobuf, as the global codec's.
+    func encodeAny(_ event: RegionEvent) throws(CodecFailure) -> EncodedEvent { try event.encoded() }
 
     package func decode(
         type: UInt16, schemaRevision: UInt16, payload: borrowing Span<UInt8>
     ) throws(CodecFailure) -> RegionEvent? {
+        if schemaRevision == 1, let event = RegionEvent(hot: type, payload) { return event }
+        return try decodeAny(type: type, schemaRevision: schemaRevision, payload: [UInt8](copying: payload))
+    }
+
+    /// By SwiftProtobuf, as the global codec's.
+    func decodeAny(type: UInt16, schemaRevision: UInt16, payload: [UInt8]) throws(CodecFailure) -> RegionEvent? {
         guard let known = try EventType(known: type, revision: schemaRevision) else { return nil }
-        let payload = [UInt8](copying: payload)
         switch known.family {
         case .log: return .log(try LogEvent(known, payload))
         case .region: return try RegionEvent(known, payload)

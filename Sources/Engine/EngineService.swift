@@ -374,6 +374,7 @@ extension EngineService {
             return outcomes
         }
 
+        @specialized(where A == Global) @specialized(where A == Regional)
         mutating func run() {
             while true {
                 _ = service.wake.wait(timeout: .now() + .milliseconds(tickMilliseconds))

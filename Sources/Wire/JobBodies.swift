@@ -21,10 +21,9 @@ package struct EnqueueBody: WireRequest, Hashable {
     }
 
     package var request: JobRequest {
-        var request = JobRequest(
-            app: app, repository: repository, commit: commit, priority: priority ?? 0, isForced: force ?? false)
-        if let recipe { request.recipePath = recipe }
-        return request
+        JobRequest(
+            app: app, repository: repository, commit: commit, recipePath: recipe ?? JobRequest.usualRecipePath,
+            priority: priority ?? 0, isForced: force ?? false)
     }
 }
 

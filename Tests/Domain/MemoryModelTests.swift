@@ -116,18 +116,36 @@ struct MemoryModelTests {
     @Test("a queue of chunks is a queue")
     func chunks() {
         var random = SplitMix64(seed: 79)
-        var (queue, plain) = (ChunkedQueue<Int>(), [(UInt32, Int)]())
+        var (queue, plain) = (RecordQueue<Int>(), [(UInt32, CommandName, Int)]())
         for step in 0..<20_000 {
             if random.chance(step < 10_000 ? 2 : 1, in: 3) || plain.isEmpty {
-                plain.append((queue.append(step), step))
+                let name = CommandName(actor: random.pick(actors), key: random.pick(["", "k", "\(step)", "é\(step)"]))
+                plain.append((queue.append(step, name: name, hash: UInt32(step)), name, step))
             } else {
-                #expect(queue.removeFirst() == plain.removeFirst().0)
+                let (number, _, element) = plain.removeFirst()
+                #expect(queue.removeFirst() == (number, UInt32(element)))
             }
             #expect(queue.count == plain.count)
-            #expect(queue.first == plain.first?.1)
-            if let (number, element) = plain.isEmpty ? nil : random.pick(plain) { #expect(queue[number] == element) }
+            #expect(queue.first(\.self) == plain.first?.2)
+            if let (number, name, element) = plain.isEmpty ? nil : random.pick(plain) {
+                #expect(queue[number] == element)
+                #expect(queue.isNamed(number, name))
+            }
         }
-        #expect(Array(queue) == plain.map(\.1))
+        #expect(queue.map(\.name) == plain.map(\.1))
+        #expect(queue.map(\.entry) == plain.map(\.2))
+    }
+
+    @Test("equal texts have one hash, whatever their normal form, and others have others")
+    func tableHashes() {
+        func hash(_ texts: String...) -> UInt64 {
+            texts.reduce(into: TableHash()) { $0.feed($1) }.value
+        }
+        #expect(hash("é, and more than a word") == hash("e\u{301}, and more than a word"))
+        let texts = ["", "a", "b", "aa", "\0", "\0\0", "12345678", "12345678\0", "123456789", "é", "e"]
+        #expect(Set(texts.map { hash($0) }).count == texts.count)
+        #expect(hash("ab", "c") != hash("a", "bc"))
+        #expect(hash("", "a") != hash("a", ""))
     }
 
     @Test("fingerprints are those of the texts")
@@ -135,12 +153,12 @@ struct MemoryModelTests {
         let wanted = request(commit: 7)
         var text = Fingerprint()
         text.feed("enqueue")
-        text.feed(wanted.buildOnceKey)
+        text.feed(wanted.buildOnceKey.text)
         text.feed(UInt64(bitPattern: Int64(wanted.priority)))
         text.feed(wanted.isForced ? 1 : 0)
         #expect(GlobalCommand.queue(.enqueue(wanted)).fingerprint == text.value)
         #expect(
-            wanted.buildOnceKey
+            wanted.buildOnceKey.text
                 == "\(wanted.app)\n\(canonicalRepository(wanted.repository))\n\(wanted.commit)\n\(wanted.recipePath)")
         let digest = Digest(words: 0x0123_4567_89ab_cdef, 0, .max, 9)
         var (digits, fast) = (Fingerprint(), Fingerprint())

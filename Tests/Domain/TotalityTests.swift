@@ -204,7 +204,8 @@ struct TotalityTests {
         let breaks: [(inout GlobalState) -> Void] = [
             { $0.queue.running = [] }, { $0.queue.waiting.remove(job(3), priority: 0) },
             { $0.queue.enqueued = job(2) }, { $0.queue.builds = [:] },
-            { $0.queue.builds[job(2)] = $0.queue.builds[job(1)] }, { $0.queue.displaced["x"] = [job(9)] },
+            { $0.queue.builds[job(2)] = $0.queue.builds[job(1)] },
+            { $0.queue.displaced[request().buildOnceKey] = [job(9)] },
             { $0.replication.packs[job(1)]?.stored.reverse() },
         ]
         for (place, change) in breaks.enumerated() {

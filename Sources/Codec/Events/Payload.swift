@@ -13,6 +13,11 @@ extension EventType {
         } catch {
             throw .malformed("\(name ?? "\(number)")", "cannot be encoded (\(error))")
         }
+        return try seal(payload)
+    }
+
+    /// The event with these bytes of its message as its payload.
+    func seal(_ payload: [UInt8]) throws(CodecFailure) -> EncodedEvent {
         guard payload.count <= maximumPayloadBytes else {
             throw CodecFailure(
                 .tooLarge,

@@ -1,4 +1,5 @@
 import CChecksum
+import Domain
 
 /// The CRC32C (Castagnoli; RFC 3720, appendix B.4) of some bytes.
 package func crc32c(_ bytes: borrowing Span<UInt8>) -> UInt32 {
@@ -31,25 +32,6 @@ package struct CRC32C {
             state = drover_crc32c_byte(state, bytes[index])
             index &+= 1
         }
-    }
-}
-
-extension Span<UInt8> {
-    /// Eight bytes, the first the lowest.
-    @inline(__always) package func littleEndianWord(at offset: Int) -> UInt64 {
-        // One bounds check for all eight; the compiler then makes one load of them.
-        let bytes = extracting(offset..<offset &+ 8)
-        let low =
-            UInt64(bytes[0]) | UInt64(bytes[1]) << 8 | UInt64(bytes[2]) << 16 | UInt64(bytes[3]) << 24
-        let high =
-            UInt64(bytes[4]) << 32 | UInt64(bytes[5]) << 40 | UInt64(bytes[6]) << 48 | UInt64(bytes[7]) << 56
-        return low | high
-    }
-
-    /// Four bytes, the first the lowest.
-    @inline(__always) package func littleEndianHalfWord(at offset: Int) -> UInt32 {
-        let bytes = extracting(offset..<offset &+ 4)
-        return UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16 | UInt32(bytes[3]) << 24
     }
 }
 

@@ -52,15 +52,11 @@ extension FleetEvent {
         let region: RegionName = try fields.name(1, bytes)
         var inner = try fields.message(2, bytes)
         let app: AppName = try inner.name(1, bytes)
-        var revision = try inner.message(2, bytes)
         let level = RegionLevel(
-            app: app,
-            revision: Revision(
-                epoch: Epoch(rawValue: try revision.number(1, bytes)), number: try revision.number(2, bytes)),
-            selected: try inner.smallNumber(3, bytes), healthy: try inner.smallNumber(4, bytes),
+            app: app, revision: try inner.revision(2, bytes), selected: try inner.smallNumber(3, bytes),
+            healthy: try inner.smallNumber(4, bytes),
             failed: try inner.smallNumber(5, bytes), silent: try inner.smallNumber(6, bytes),
             detail: try inner.text(7, bytes))
-        try revision.finish()
         try inner.finish()
         return .regionLevel(region, level)
     }

@@ -9,7 +9,7 @@ extension QueueEvent {
         var inner = try fields.message(2, bytes)
         let app: AppName = try inner.name(1, bytes)
         let repository = try inner.text(2, bytes)
-        guard let commit = CommitID(rawValue: try inner.text(3, bytes)) else { throw Unusual() }
+        let commit = try inner.commit(3, bytes)
         let request = JobRequest(
             app: app, repository: repository, commit: commit, recipePath: try inner.text(4, bytes),
             priority: try inner.signedNumber(5, bytes), isForced: try inner.flag(6, bytes))
@@ -38,12 +38,7 @@ extension QueueEvent {
         from fields: inout WireFields, _ bytes: borrowing Span<UInt8>
     ) throws(Unusual) -> QueueEvent {
         let (job, attempt) = try jobAndAttempt(from: &fields, bytes)
-        var inner = try fields.message(3, bytes)
-        let pack = UploadedPack(
-            manifest: try inner.digest(1, bytes), region: try inner.name(2, bytes),
-            rawBytes: try inner.number(3, bytes), packedBytes: try inner.number(4, bytes))
-        try inner.finish()
-        return .uploaded(job, attempt, pack)
+        return .uploaded(job, attempt, try fields.pack(3, bytes))
     }
 
     static func succeeded(

@@ -67,6 +67,48 @@ struct WireFields {
             digest.littleEndianWord(at: 16).byteSwapped, digest.littleEndianWord(at: 24).byteSwapped)
     }
 
+    /// A log's identity: 16 bytes.
+    mutating func identity(_ field: UInt8, _ bytes: borrowing Span<UInt8>) throws(Unusual) -> LogIdentity {
+        guard takes(field << 3 | 2, bytes) else { throw Unusual() }
+        let identity = bytes.extracting(try range(bytes))
+        guard identity.count == 16 else { throw Unusual() }
+        return LogIdentity(
+            high: identity.littleEndianWord(at: 0).byteSwapped, low: identity.littleEndianWord(at: 8).byteSwapped)
+    }
+
+    mutating func revision(_ field: UInt8, _ bytes: borrowing Span<UInt8>) throws(Unusual) -> Revision {
+        var inner = try message(field, bytes)
+        let revision = Revision(
+            epoch: Epoch(rawValue: try inner.number(1, bytes)), number: try inner.number(2, bytes))
+        try inner.finish()
+        return revision
+    }
+
+    mutating func pack(_ field: UInt8, _ bytes: borrowing Span<UInt8>) throws(Unusual) -> UploadedPack {
+        var inner = try message(field, bytes)
+        let pack = UploadedPack(
+            manifest: try inner.digest(1, bytes), region: try inner.name(2, bytes),
+            rawBytes: try inner.number(3, bytes), packedBytes: try inner.number(4, bytes))
+        try inner.finish()
+        return pack
+    }
+
+    /// A number whose absence is not zero.
+    mutating func optionalNumber(_ field: UInt8, _ bytes: borrowing Span<UInt8>) throws(Unusual) -> UInt64? {
+        takes(field << 3, bytes) ? try varint(bytes) : nil
+    }
+
+    mutating func commit(_ field: UInt8, _ bytes: borrowing Span<UInt8>) throws(Unusual) -> CommitID {
+        guard takes(field << 3 | 2, bytes), let commit = CommitID(bytes.extracting(try range(bytes))) else {
+            throw Unusual()
+        }
+        return commit
+    }
+
+    mutating func optionalMessage(_ field: UInt8, _ bytes: borrowing Span<UInt8>) throws(Unusual) -> WireFields? {
+        takes(field << 3 | 2, bytes) ? WireFields(try range(bytes)) : nil
+    }
+
     /// The fields of a message that must be there.
     mutating func message(_ field: UInt8, _ bytes: borrowing Span<UInt8>) throws(Unusual) -> WireFields {
         guard takes(field << 3 | 2, bytes) else { throw Unusual() }

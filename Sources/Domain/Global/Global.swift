@@ -3,7 +3,8 @@ package enum GlobalEvent: Hashable, Sendable {
     case log(LogEvent)
     case queue(QueueEvent)
     case replication(ReplicationEvent)
-    case targets(TargetsEvent)
+    /// Rare and large: elsewhere, so that the others are moved cheaply.
+    indirect case targets(TargetsEvent)
     case fleet(FleetEvent)
 }
 

@@ -67,21 +67,9 @@ extension Fingerprint {
 
     private mutating func feed(_ request: JobRequest) {
         feed("enqueue")
-        feedBuildOnceKey(request)
+        request.buildOnceKey.feed(&self)
         feed(UInt64(bitPattern: Int64(request.priority)))
         feed(request.isForced ? 1 : 0)
-    }
-
-    /// As its text, which is not made.
-    private mutating func feedBuildOnceKey(_ request: JobRequest) {
-        feed(part: request.app.rawValue)
-        feed(part: "\n")
-        feed(part: canonicalRepository(request.repository))
-        feed(part: "\n")
-        feed(part: request.commit.rawValue)
-        feed(part: "\n")
-        feed(part: request.recipePath)
-        endText()
     }
 
     fileprivate mutating func feed(_ command: TargetsCommand) {

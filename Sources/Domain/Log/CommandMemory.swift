@@ -1,5 +1,3 @@
-internal import DequeModule
-
 /// The accepted commands of the last day, by (actor, key): a repeat gets its first answer.
 ///
 /// Every keyed event comes here: a key is found by its hash, growing neither hashes nor moves what is remembered.
@@ -10,16 +8,11 @@ package struct CommandMemory<Answer: Hashable & Sendable & Codable>: Sendable {
         package var answer: Answer
     }
 
-    private struct Record: Hashable, Sendable {
-        var name: CommandName
-        var entry: Entry
-    }
-
     package static var lifetimeSeconds: Int64 { 24 * 3600 }
     package static var maximumEntries: Int { 1_000_000 }
 
     /// Oldest first; every name once.
-    private var records = ChunkedQueue<Record>()
+    private var records = RecordQueue<Entry>()
     /// Invariant: exactly the numbers of `records`, each under its name's hash.
     private var numbers = HashedNumbers()
 
@@ -31,7 +24,7 @@ package struct CommandMemory<Answer: Hashable & Sendable & Codable>: Sendable {
     package func entry(actor: EventActor, key: String, now: Timestamp) -> Entry? {
         let name = CommandName(actor: actor, key: key)
         guard let number = number(of: name, hash: name.hash) else { return nil }
-        let entry = records[number].entry
+        let entry = records[number]
         return now.millisecondsSince(entry.time) > Self.lifetimeSeconds * 1000 ? nil : entry
     }
 
@@ -43,38 +36,45 @@ package struct CommandMemory<Answer: Hashable & Sendable & Codable>: Sendable {
         let hash = name.hash
         forgetOld(now: time, maximumEntries: maximumEntries)
         if number(of: name, hash: hash) != nil { forget(name) }
-        let entry = Entry(time: time, fingerprint: fingerprint, answer: answer)
-        numbers.insert(records.append(Record(name: name, entry: entry)), hash: hash)
+        append(name, hash, Entry(time: time, fingerprint: fingerprint, answer: answer))
+    }
+
+    private mutating func append(_ name: CommandName, _ hash: UInt32, _ entry: Entry) {
+        numbers.insert(records.append(entry, name: name, hash: hash), hash: hash)
     }
 
     private func number(of name: CommandName, hash: UInt32) -> UInt32? {
-        numbers.first(hash: hash) { records[$0].name == name }
+        numbers.first(hash: hash) { records.isNamed($0, name) }
     }
 
     private mutating func forgetOld(now: Timestamp, maximumEntries: Int) {
-        while let oldest = records.first,
-            records.count >= maximumEntries
-                || now.millisecondsSince(oldest.entry.time) > Self.lifetimeSeconds * 1000
+        while let oldest = records.first(\.time),
+            records.count >= maximumEntries || now.millisecondsSince(oldest) > Self.lifetimeSeconds * 1000
         {
-            numbers.remove(records.removeFirst(), hash: oldest.name.hash)
+            let (number, hash) = records.removeFirst()
+            numbers.remove(number, hash: hash)
         }
     }
 
     /// Costs everything that is remembered; no decision lets a key that is remembered be used again.
     private mutating func forget(_ name: CommandName) {
         let others = records.filter { $0.name != name }
-        (records, numbers) = (ChunkedQueue(), HashedNumbers())
-        for record in others { numbers.insert(records.append(record), hash: record.name.hash) }
+        (records, numbers) = (RecordQueue(), HashedNumbers())
+        for (name, entry) in others { append(name, name.hash, entry) }
     }
 }
 
 extension CommandMemory: Hashable {
     package static func == (left: CommandMemory, right: CommandMemory) -> Bool {
-        left.count == right.count && left.records.elementsEqual(right.records)
+        left.count == right.count
+            && left.records.elementsEqual(right.records) { $0.name == $1.name && $0.entry == $1.entry }
     }
 
     package func hash(into hasher: inout Hasher) {
-        for record in records { hasher.combine(record) }
+        for (name, entry) in records {
+            hasher.combine(name)
+            hasher.combine(entry)
+        }
     }
 }
 
@@ -93,7 +93,7 @@ extension CommandMemory: Codable {
                 throw DecodingError.dataCorruptedError(
                     forKey: .order, in: container, debugDescription: "no remembered command's name: \(text)")
             }
-            numbers.insert(records.append(Record(name: name, entry: entry)), hash: name.hash)
+            append(name, name.hash, entry)
         }
         guard count == entries.count else {
             throw DecodingError.dataCorruptedError(

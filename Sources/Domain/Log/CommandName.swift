@@ -28,11 +28,11 @@ struct CommandName: Hashable, Sendable {
 
     /// Not the same in every process; nothing that is stored or told depends on it.
     var hash: UInt32 {
-        var hasher = Hasher()
-        hasher.combine(actor.kind)
-        hasher.combine(actor.name)
-        hasher.combine(key)
-        return UInt32(truncatingIfNeeded: hasher.finalize())
+        var hash = TableHash()
+        hash.feed(UInt64(actor.kind.rawValue))
+        hash.feed(actor.name)
+        hash.feed(key)
+        return UInt32(truncatingIfNeeded: hash.value >> 32)
     }
 
     static func == (left: CommandName, right: CommandName) -> Bool {

@@ -1,6 +1,7 @@
 /// A SHA-256 value: 32 bytes. Its text form is 64 lowercase hexadecimal digits.
 package struct Digest: Hashable, Sendable {
-    let word0, word1, word2, word3: UInt64
+    /// The first byte is the highest of the first word.
+    package let word0, word1, word2, word3: UInt64
 
     /// The digest of nothing yet: what a chain starts from.
     package static let zero = Digest(words: 0, 0, 0, 0)

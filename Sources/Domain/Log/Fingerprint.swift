@@ -32,5 +32,5 @@ package struct Fingerprint: Hashable, Sendable {
         for shift in stride(from: UInt64(0), to: 64, by: 8) { feed(byte: UInt8(truncatingIfNeeded: number >> shift)) }
     }
 
-    private mutating func feed(byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+    @inline(__always) mutating func feed(byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
 }

@@ -1,61 +1,56 @@
-/// A full commit id: 40 (SHA-1) or 64 (SHA-256) lowercase hexadecimal digits.
-package struct CommitID: RawRepresentable, Hashable, Sendable, Codable, CustomStringConvertible {
-    package let rawValue: String
+/// One request to build one commit of one app.
+///
+/// What it says is kept once, however many hold it: a job, its build, its build-once key and remembered answers.
+package struct JobRequest: Sendable {
+    final class Content: Sendable {
+        let app: AppName
+        let repository: String
+        let canonicalRepository: String
+        let commit: CommitID
+        let recipePath: String
+        let priority: Int32
+        let isForced: Bool
 
-    /// Nil for anything but a full id in lowercase.
-    package init?(rawValue: String) {
-        let digits = rawValue.utf8Span.span
-        guard digits.count == 40 || digits.count == 64 else { return nil }
-        for index in digits.indices {
-            let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digits[index])
-            guard isDigit || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(digits[index]) else { return nil }
+        init(
+            app: AppName, repository: String, canonicalRepository: String, commit: CommitID, recipePath: String,
+            priority: Int32, isForced: Bool
+        ) {
+            (self.app, self.repository, self.canonicalRepository) = (app, repository, canonicalRepository)
+            (self.commit, self.recipePath) = (commit, recipePath)
+            (self.priority, self.isForced) = (priority, isForced)
         }
-        self.rawValue = rawValue
     }
 
-    package var description: String { rawValue }
-}
+    fileprivate let content: Content
 
-/// One request to build one commit of one app.
-package struct JobRequest: Hashable, Sendable, Codable {
-    package var app: AppName
-    /// As the caller wrote it; `canonicalRepository` is what build-once compares. At most `maximumRepositoryBytes`.
-    package var repository: String
-    package var commit: CommitID
-    /// Where the recipe stands in the commit. At most `maximumRecipePathBytes`.
-    package var recipePath: String
-    /// Higher is sooner; 0 is usual.
-    package var priority: Int32
-    /// Builds again even where the build-once key names a job already.
-    package var isForced: Bool
-
+    package static let usualRecipePath = "drover.yml"
     package static let maximumRepositoryBytes = 512
     package static let maximumRecipePathBytes = 256
     package static let priorities: ClosedRange<Int32> = -1000...1000
 
     package init(
-        app: AppName, repository: String, commit: CommitID, recipePath: String = "drover.yml", priority: Int32 = 0,
+        app: AppName, repository: String, commit: CommitID, recipePath: String = Self.usualRecipePath,
+        priority: Int32 = 0,
         isForced: Bool = false
     ) {
-        (self.app, self.repository, self.commit) = (app, repository, commit)
-        (self.recipePath, self.priority, self.isForced) = (recipePath, priority, isForced)
+        content = Content(
+            app: app, repository: repository, canonicalRepository: canonicalRepository(repository), commit: commit,
+            recipePath: recipePath, priority: priority, isForced: isForced)
     }
 
-    /// What a build of this request would have in common with another: (app, repository, commit, recipe path).
-    package var buildOnceKey: String {
-        let repository = canonicalRepository(repository)
-        var key = ""
-        key.reserveCapacity(
-            app.rawValue.utf8.count + repository.utf8.count + commit.rawValue.utf8.count + recipePath.utf8.count + 3)
-        key += app.rawValue
-        key += "\n"
-        key += repository
-        key += "\n"
-        key += commit.rawValue
-        key += "\n"
-        key += recipePath
-        return key
-    }
+    package var app: AppName { content.app }
+    /// As the caller wrote it; what build-once compares is its canonical spelling. At most `maximumRepositoryBytes`.
+    package var repository: String { content.repository }
+    package var commit: CommitID { content.commit }
+    /// Where the recipe stands in the commit. At most `maximumRecipePathBytes`.
+    package var recipePath: String { content.recipePath }
+    /// Higher is sooner; 0 is usual.
+    package var priority: Int32 { content.priority }
+    /// Builds again even where the build-once key names a job already.
+    package var isForced: Bool { content.isForced }
+
+    /// What a build of this request would have in common with another.
+    package var buildOnceKey: BuildOnceKey { BuildOnceKey(content) }
 
     /// Nil when every field is in its bounds.
     package var problem: Refusal? {
@@ -78,6 +73,143 @@ package struct JobRequest: Hashable, Sendable, Codable {
     }
 }
 
+extension JobRequest: Hashable {
+    package static func == (left: JobRequest, right: JobRequest) -> Bool {
+        left.content === right.content
+            || left.app == right.app && left.repository == right.repository && left.commit == right.commit
+                && left.recipePath == right.recipePath && left.priority == right.priority
+                && left.isForced == right.isForced
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(app)
+        hasher.combine(repository)
+        hasher.combine(commit)
+        hasher.combine(recipePath)
+        hasher.combine(priority)
+        hasher.combine(isForced)
+    }
+}
+
+extension JobRequest: Codable {
+    private enum CodingKeys: CodingKey {
+        case app, repository, commit, recipePath, priority, isForced
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            app: try container.decode(AppName.self, forKey: .app),
+            repository: try container.decode(String.self, forKey: .repository),
+            commit: try container.decode(CommitID.self, forKey: .commit),
+            recipePath: try container.decode(String.self, forKey: .recipePath),
+            priority: try container.decode(Int32.self, forKey: .priority),
+            isForced: try container.decode(Bool.self, forKey: .isForced))
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(app, forKey: .app)
+        try container.encode(repository, forKey: .repository)
+        try container.encode(commit, forKey: .commit)
+        try container.encode(recipePath, forKey: .recipePath)
+        try container.encode(priority, forKey: .priority)
+        try container.encode(isForced, forKey: .isForced)
+    }
+}
+
+/// What makes a job the repeat of another one: (app, canonical repository, commit, recipe path). As text, a line each.
+package struct BuildOnceKey: Sendable {
+    private let tableHash: UInt64
+    private let content: JobRequest.Content
+
+    fileprivate init(_ content: JobRequest.Content) {
+        self.content = content
+        var hash = TableHash()
+        hash.feed(content.app.rawValue)
+        hash.feed(content.canonicalRepository)
+        content.commit.feed(&hash)
+        hash.feed(content.recipePath)
+        tableHash = hash.value
+    }
+
+    package var app: AppName { content.app }
+    package var commit: CommitID { content.commit }
+
+    /// Nil unless the text is a key's.
+    init?(text: String) {
+        let bytes = text.utf8
+        guard let appEnd = bytes.firstIndex(of: UInt8(ascii: "\n")),
+            let app = AppName(rawValue: String(text[..<appEnd]))
+        else { return nil }
+        var lineStart = bytes.index(after: appEnd)
+        let repositoryStart = lineStart
+        while let lineEnd = bytes[lineStart...].firstIndex(of: UInt8(ascii: "\n")) {
+            // The first line behind the repository that is a commit's.
+            if lineStart > repositoryStart, let commit = CommitID(rawValue: String(text[lineStart..<lineEnd])) {
+                let repository = String(text[repositoryStart..<bytes.index(before: lineStart)])
+                self.init(
+                    JobRequest.Content(
+                        app: app, repository: repository, canonicalRepository: repository, commit: commit,
+                        recipePath: String(text[bytes.index(after: lineEnd)...]), priority: 0, isForced: false))
+                return
+            }
+            lineStart = bytes.index(after: lineEnd)
+        }
+        return nil
+    }
+
+    package var text: String {
+        "\(content.app)\n\(content.canonicalRepository)\n\(content.commit)\n\(content.recipePath)"
+    }
+
+    /// Feeds the text, which is not made.
+    func feed(_ fingerprint: inout Fingerprint) {
+        let newline = UInt8(ascii: "\n")
+        fingerprint.feed(part: content.app.rawValue)
+        fingerprint.feed(byte: newline)
+        fingerprint.feed(part: content.canonicalRepository)
+        fingerprint.feed(byte: newline)
+        content.commit.forEachDigit { fingerprint.feed(byte: $0) }
+        fingerprint.feed(byte: newline)
+        fingerprint.feed(part: content.recipePath)
+        fingerprint.endText()
+    }
+}
+
+extension BuildOnceKey: Hashable {
+    package static func == (left: BuildOnceKey, right: BuildOnceKey) -> Bool {
+        guard left.tableHash == right.tableHash else { return false }
+        let (left, right) = (left.content, right.content)
+        return left === right
+            || left.commit == right.commit && left.app == right.app && left.recipePath == right.recipePath
+                && left.canonicalRepository == right.canonicalRepository
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(tableHash) }
+}
+
+extension BuildOnceKey: CodingKeyRepresentable {
+    package var codingKey: any CodingKey { TextCodingKey(text: text) }
+
+    package init?(codingKey: some CodingKey) { self.init(text: codingKey.stringValue) }
+}
+
+extension BuildOnceKey: Codable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let key = BuildOnceKey(text: try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "no build-once key")
+        }
+        self = key
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
+}
+
 /// Whether a path is relative, without empty, `.` or `..` parts and without control characters.
 package func isRelativePathInside(_ path: String) -> Bool {
     guard !path.isEmpty, path.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { return false }
@@ -88,6 +220,7 @@ package func isRelativePathInside(_ path: String) -> Bool {
 /// One spelling for the ways people write one repository: no trailing slashes, no `.git`, scheme and host in lowercase.
 /// On bytes, not characters: every enqueue comes here, when it is decided and when it is reduced.
 package func canonicalRepository(_ text: String) -> String {
+    if isCanonicalRepository(text.utf8Span.span) { return text }
     let slash = UInt8(ascii: "/")
     var rest = Substring(text).utf8
     while rest.count > 1, rest.last == slash { rest.removeLast() }
@@ -103,4 +236,21 @@ package func canonicalRepository(_ text: String) -> String {
         return String(Substring(rest))
     }
     return Substring(rest[..<hostEnd]).lowercased() + Substring(rest[hostEnd...])
+}
+
+/// Whether nothing would be changed: nearly always so, and then no text is made.
+private func isCanonicalRepository(_ bytes: borrowing Span<UInt8>) -> Bool {
+    let (slash, count) = (UInt8(ascii: "/"), bytes.count)
+    if count > 1, bytes[count - 1] == slash { return false }
+    if count > 4, bytes.littleEndianHalfWord(at: count - 4) == 0x7469_672e { return false }  // ".git"
+    guard let schemeEnd = bytes.indices.first(where: { bytes[$0] == slash }), schemeEnd > 0,
+        bytes[schemeEnd - 1] == UInt8(ascii: ":"), schemeEnd + 1 < count, bytes[schemeEnd + 1] == slash
+    else { return true }
+    var index = 0
+    while index < count, index < schemeEnd + 2 || bytes[index] != slash {
+        let byte = bytes[index]
+        if byte >= 0x80 || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) { return false }
+        index += 1
+    }
+    return true
 }

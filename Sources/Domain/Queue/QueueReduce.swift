@@ -30,13 +30,10 @@ extension QueueState {
     private mutating func enqueued(_ job: JobID, _ request: JobRequest, at time: Timestamp) {
         guard job.rawValue == enqueued.rawValue &+ 1 else { return note() }
         enqueued = job
-        jobs[job] = OpenJob(
-            request: request, enqueuedAt: time, attempts: AttemptNumber(rawValue: 0), lostAttempts: 0, cancel: nil,
-            phase: .queued)
+        jobs[job] = OpenJob(request: request, enqueuedAt: time)
         waiting.insert(job, priority: request.priority)
-        if let earlier = buildOnce.updateValue(job, forKey: request.buildOnceKey) {
-            displaced[request.buildOnceKey, default: []].append(earlier)
-        }
+        let key = request.buildOnceKey
+        if let earlier = buildOnce.updateValue(job, forKey: key) { displaced[key, default: []].append(earlier) }
     }
 
     private mutating func claimed(
@@ -60,8 +57,7 @@ extension QueueState {
         guard let open = jobs[job], let attempt = open.attempt, attempt.number == number, let pack = attempt.pack
         else { return note() }
         builds[job] = Build(
-            app: open.request.app, commit: open.request.commit, attempt: number, pack: pack,
-            buildOnceKey: open.request.buildOnceKey, succeededAt: time)
+            attempt: number, pack: pack, buildOnceKey: open.request.buildOnceKey, succeededAt: time)
         close(job)
     }
 
@@ -72,7 +68,7 @@ extension QueueState {
 
     private mutating func requeued(_ job: JobID) {
         guard let open = jobs[job], open.attempt != nil else { return note() }
-        jobs[job]?.phase = .queued
+        jobs[job]?.attempt = nil
         leaveRunning(job)
         waiting.insert(job, priority: open.request.priority)
     }
@@ -84,13 +80,13 @@ extension QueueState {
 
     private mutating func failed(_ job: JobID) {
         guard let open = jobs[job] else { return note() }
-        if open.phase == .queued { waiting.remove(job, priority: open.request.priority) }
+        if open.attempt == nil { waiting.remove(job, priority: open.request.priority) }
         releaseKey(open.request.buildOnceKey, of: job)
         close(job)
     }
 
     /// The job answers for its key no longer; the latest one it displaced does again.
-    mutating func releaseKey(_ key: String, of job: JobID) {
+    mutating func releaseKey(_ key: BuildOnceKey, of job: JobID) {
         displaced[key]?.removeAll { $0 == job }
         if buildOnce[key] == job { buildOnce[key] = displaced[key]?.popLast() }
         if displaced[key]?.isEmpty == true { displaced[key] = nil }
@@ -123,9 +119,9 @@ extension QueueState {
 extension OpenJob {
     /// Starts the next attempt, and says the priority that the job waited with; nil where this is not its next one.
     fileprivate mutating func begin(_ next: Attempt) -> Int32? {
-        guard case .queued = phase, next.number > attempts, next.number == attempts.next else { return nil }
+        guard attempt == nil, next.number > attempts, next.number == attempts.next else { return nil }
         attempts = next.number
-        phase = .running(next)
+        attempt = next
         return request.priority
     }
 
@@ -133,10 +129,15 @@ extension OpenJob {
     fileprivate mutating func heard(
         _ number: AttemptNumber, at time: Timestamp, change: (inout Attempt) -> Void
     ) -> Bool {
-        guard case .running(var attempt) = phase, attempt.number == number else { return false }
-        attempt.heardAt = max(attempt.heardAt, time)
-        change(&attempt)
-        phase = .running(attempt)
+        guard attempt?.number == number else { return false }
+        attempt?.hear(at: time, change)
         return true
+    }
+}
+
+extension Attempt {
+    fileprivate mutating func hear(at time: Timestamp, _ change: (inout Attempt) -> Void) {
+        heardAt = max(heardAt, time)
+        change(&self)
     }
 }

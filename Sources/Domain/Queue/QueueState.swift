@@ -40,7 +40,7 @@ package struct Attempt: Hashable, Sendable, Codable {
 }
 
 /// A job that has not ended.
-package struct OpenJob: Hashable, Sendable, Codable {
+package struct OpenJob: Hashable, Sendable {
     package enum Phase: Hashable, Sendable, Codable {
         case queued
         case running(Attempt)
@@ -58,24 +58,85 @@ package struct OpenJob: Hashable, Sendable, Codable {
     /// Attempts that ended by silence.
     package var lostAttempts: UInt32
     package var cancel: Cancel?
-    package var phase: Phase
+    /// The current one, while running: changed where it lies, as a case's value could not be.
+    package var attempt: Attempt?
 
-    package var attempt: Attempt? {
-        switch phase {
-        case .queued: nil
-        case .running(let attempt): attempt
+    init(request: JobRequest, enqueuedAt: Timestamp) {
+        (self.request, self.enqueuedAt) = (request, enqueuedAt)
+        (attempts, lostAttempts) = (AttemptNumber(rawValue: 0), 0)
+    }
+
+    package var phase: Phase { attempt.map { .running($0) } ?? .queued }
+}
+
+extension OpenJob: Codable {
+    private enum CodingKeys: CodingKey {
+        case request, enqueuedAt, attempts, lostAttempts, cancel, phase
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        request = try container.decode(JobRequest.self, forKey: .request)
+        enqueuedAt = try container.decode(Timestamp.self, forKey: .enqueuedAt)
+        attempts = try container.decode(AttemptNumber.self, forKey: .attempts)
+        lostAttempts = try container.decode(UInt32.self, forKey: .lostAttempts)
+        cancel = try container.decodeIfPresent(Cancel.self, forKey: .cancel)
+        switch try container.decode(Phase.self, forKey: .phase) {
+        case .queued: attempt = nil
+        case .running(let running): attempt = running
         }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(request, forKey: .request)
+        try container.encode(enqueuedAt, forKey: .enqueuedAt)
+        try container.encode(attempts, forKey: .attempts)
+        try container.encode(lostAttempts, forKey: .lostAttempts)
+        try container.encodeIfPresent(cancel, forKey: .cancel)
+        try container.encode(phase, forKey: .phase)
     }
 }
 
 /// What a succeeded job produced.
-package struct Build: Hashable, Sendable, Codable {
-    package var app: AppName
-    package var commit: CommitID
+package struct Build: Hashable, Sendable {
     package var attempt: AttemptNumber
     package var pack: UploadedPack
-    package var buildOnceKey: String
+    package var buildOnceKey: BuildOnceKey
     package var succeededAt: Timestamp
+
+    package var app: AppName { buildOnceKey.app }
+    package var commit: CommitID { buildOnceKey.commit }
+}
+
+extension Build: Codable {
+    private enum CodingKeys: CodingKey {
+        case app, commit, attempt, pack, buildOnceKey, succeededAt
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        attempt = try container.decode(AttemptNumber.self, forKey: .attempt)
+        pack = try container.decode(UploadedPack.self, forKey: .pack)
+        buildOnceKey = try container.decode(BuildOnceKey.self, forKey: .buildOnceKey)
+        succeededAt = try container.decode(Timestamp.self, forKey: .succeededAt)
+        guard try container.decode(AppName.self, forKey: .app) == app,
+            try container.decode(CommitID.self, forKey: .commit) == commit
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .buildOnceKey, in: container, debugDescription: "the key of another app or commit")
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(app, forKey: .app)
+        try container.encode(commit, forKey: .commit)
+        try container.encode(attempt, forKey: .attempt)
+        try container.encode(pack, forKey: .pack)
+        try container.encode(buildOnceKey, forKey: .buildOnceKey)
+        try container.encode(succeededAt, forKey: .succeededAt)
+    }
 }
 
 /// Queued jobs by priority, and by id inside one.
@@ -184,16 +245,16 @@ extension WaitingJobs.Line {
 package struct QueueState: Hashable, Sendable, Codable {
     /// The last job's id: ids are gapless.
     package internal(set) var enqueued = JobID(rawValue: 0)
-    package internal(set) var jobs: [JobID: OpenJob] = [:]
+    package internal(set) var jobs = IdentifierTable<JobID, OpenJob>()
     /// Invariant: exactly the jobs whose phase is `queued`.
     package internal(set) var waiting = WaitingJobs()
     /// Jobs whose phase is `running`, ascending.
     package internal(set) var running: [JobID] = []
-    package internal(set) var builds: [BuildID: Build] = [:]
+    package internal(set) var builds = IdentifierTable<BuildID, Build>()
     /// Open jobs and kept builds by their build-once key.
-    package internal(set) var buildOnce: [String: JobID] = [:]
+    package internal(set) var buildOnce: [BuildOnceKey: JobID] = [:]
     /// Open jobs and kept builds whose key a later (forced) job took over, oldest first: they answer again if it fails.
-    package internal(set) var displaced: [String: [JobID]] = [:]
+    package internal(set) var displaced: [BuildOnceKey: [JobID]] = [:]
     /// Engine starts, stalls and clock jumps: no attempt was heard before this moment, as far as leases go.
     package internal(set) var leaseFloor = Timestamp.zero
     /// Events that made no sense in the state they met. Zero unless an older version or damage wrote the log.
@@ -202,7 +263,7 @@ package struct QueueState: Hashable, Sendable, Codable {
     package init() {}
 
     /// The open job or kept build that answers a repeat; one that is being cancelled answers nobody.
-    package func reusable(_ key: String) -> JobID? {
+    package func reusable(_ key: BuildOnceKey) -> JobID? {
         guard let latest = buildOnce[key] else { return nil }
         if jobs[latest]?.cancel == nil { return latest }
         return displaced[key]?.last { jobs[$0]?.cancel == nil }

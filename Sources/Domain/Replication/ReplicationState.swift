@@ -16,13 +16,6 @@ package struct PackReplication: Hashable, Sendable, Codable {
     package var attempt: AttemptNumber
     /// Regions that read the pack back, ascending.
     package var stored: [RegionName]
-
-    /// Whether the region's copy is of this pack; then it is noted.
-    fileprivate mutating func store(in region: RegionName, manifest: Digest) -> Bool {
-        guard self.manifest == manifest else { return false }
-        if !stored.contains(region) { stored.insert(region, at: stored.firstIndex { $0 > region } ?? stored.count) }
-        return true
-    }
 }
 
 package enum ReplicationEvent: Hashable, Sendable {
@@ -33,8 +26,16 @@ package enum ReplicationEvent: Hashable, Sendable {
 }
 
 package struct ReplicationState: Hashable, Sendable, Codable {
-    package internal(set) var packs: [BuildID: PackReplication] = [:]
+    package internal(set) var packs = IdentifierTable<BuildID, PackReplication>()
     package internal(set) var impossible: UInt64 = 0
+    /// Sets of regions that packs had lately: thousands of packs share one.
+    private var knownSets: [[RegionName]] = []
+
+    private enum CodingKeys: CodingKey {
+        case packs, impossible
+    }
+
+    private static let maximumKnownSets = 16
 
     package init() {}
 
@@ -42,8 +43,7 @@ package struct ReplicationState: Hashable, Sendable, Codable {
     package mutating func reduce(_ event: ReplicationEvent) {
         switch event {
         case .packStored(let build, let attempt, let region, let manifest):
-            let first = PackReplication(manifest: manifest, attempt: attempt, stored: [])
-            if !packs[build, default: first].store(in: region, manifest: manifest) { impossible += 1 }
+            store(build, attempt, in: region, manifest: manifest)
         case .packLost(let build, let region, _):
             guard packs[build] != nil else {
                 impossible += 1
@@ -51,6 +51,31 @@ package struct ReplicationState: Hashable, Sendable, Codable {
             }
             packs[build]?.stored.removeAll { $0 == region }
         }
+    }
+
+    private mutating func store(_ build: BuildID, _ attempt: AttemptNumber, in region: RegionName, manifest: Digest) {
+        let known = packs[build]
+        guard known?.manifest ?? manifest == manifest else {
+            impossible += 1
+            return
+        }
+        let stored = known?.stored ?? []
+        if known != nil, stored.contains(region) { return }
+        let next = set(of: stored, and: region)
+        packs[build] = PackReplication(manifest: manifest, attempt: known?.attempt ?? attempt, stored: next)
+    }
+
+    /// The regions with one more, ascending.
+    private mutating func set(of regions: [RegionName], and region: RegionName) -> [RegionName] {
+        let known = knownSets.first { set in
+            set.count == regions.count + 1 && set.contains(region) && regions.allSatisfy { set.contains($0) }
+        }
+        if let known { return known }
+        var set = regions
+        set.insert(region, at: set.firstIndex { $0 > region } ?? set.count)
+        if knownSets.count == Self.maximumKnownSets { knownSets.removeFirst() }
+        knownSets.append(set)
+        return set
     }
 
     /// The status over these regions (the live ones in a scope). A copy in a removed region is none.
@@ -68,5 +93,16 @@ package struct ReplicationState: Hashable, Sendable, Codable {
     package func missing(_ build: BuildID, over regions: [RegionName]) -> [RegionName] {
         guard let pack = packs[build] else { return regions }
         return regions.filter { !pack.stored.contains($0) }
+    }
+}
+
+extension ReplicationState {
+    package static func == (left: ReplicationState, right: ReplicationState) -> Bool {
+        left.packs == right.packs && left.impossible == right.impossible
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(packs)
+        hasher.combine(impossible)
     }
 }

@@ -2,7 +2,7 @@ package typealias TargetsDecision = Decision<TargetsEvent, TargetsAnswer>
 
 /// What a decision about targets looks at beside the targets.
 package struct TargetsWorld {
-    package var builds: [BuildID: Build]
+    package var builds: IdentifierTable<BuildID, Build>
     package var replication: ReplicationState
     package var fleet: FleetState
     package var settings: Settings
@@ -10,7 +10,8 @@ package struct TargetsWorld {
     package var epoch: Epoch
 
     package init(
-        builds: [BuildID: Build], replication: ReplicationState, fleet: FleetState, settings: Settings, epoch: Epoch
+        builds: IdentifierTable<BuildID, Build>, replication: ReplicationState, fleet: FleetState, settings: Settings,
+        epoch: Epoch
     ) {
         (self.builds, self.replication, self.fleet) = (builds, replication, fleet)
         (self.settings, self.epoch) = (settings, epoch)

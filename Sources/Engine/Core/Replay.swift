@@ -51,6 +51,7 @@ package struct Replay<A: Aggregate>: Sendable {
     }
 
     /// Takes the next batch into the state. Fails as well where the state is not what the log says that it was.
+    @specialized(where A == Global) @specialized(where A == Regional)
     package mutating func take(_ batch: FrameBatch) throws(CodecFailure) {
         for frame in batch.frames {
             try take(frame.header, type: frame.type, schemaRevision: frame.schemaRevision, frame.payload.span)
@@ -115,6 +116,7 @@ package struct Replay<A: Aggregate>: Sendable {
     }
 
     /// Everything that a store holds.
+    @specialized(where A == Global) @specialized(where A == Regional)
     package static func whole(
         _ store: any LogStore, codec: any EventCodec<A.Event>, framesAtOnce: Int = 4096,
         hashing: StateHashing = StateHashing()

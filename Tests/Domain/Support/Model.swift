@@ -120,9 +120,12 @@ struct Model {
 
     /// Two spellings of one repository are the same argument.
     private func normalised(_ command: GlobalCommand) -> GlobalCommand {
-        guard case .queue(.enqueue(var request)) = command else { return command }
-        request.repository = "\(repository(request))"
-        return .queue(.enqueue(request))
+        guard case .queue(.enqueue(let request)) = command else { return command }
+        return .queue(
+            .enqueue(
+                JobRequest(
+                    app: request.app, repository: "\(repository(request))", commit: request.commit,
+                    recipePath: request.recipePath, priority: request.priority, isForced: request.isForced)))
     }
 
     func repository(_ request: JobRequest) -> Int {
