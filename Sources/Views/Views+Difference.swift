@@ -30,17 +30,9 @@ extension Views {
         }
         try stored.check()
         let path = self.path + ".verify"
-        try ViewFile<Mapping>.remove(path)
-        let file = try ViewFile<Mapping>(path: path, mode: .bulk, codec: codec, settings: settings)
         defer { try? ViewFile<Mapping>.remove(path) }
-        do throws(ViewsFailure) {
-            try copy(
-                from: store, to: file, upTo: end.sequence, goal: end.sequence, provingChain: false
-            ) { _ in }
-            try file.close()
-        } catch {
-            try? file.close()
-            throw error
+        try make(path) { file throws(ViewsFailure) in
+            try copy(store, into: file, upTo: end.sequence, goal: end.sequence) { _ in }
         }
         return try stored.difference(from: try ComparedFile(path, schema: Mapping.schema))
     }

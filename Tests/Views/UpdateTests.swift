@@ -83,20 +83,9 @@ struct UpdateTests {
             seen.withLock { $0.append(progress.sequence) }
         }
         #expect(seen.withLock { $0 } == [history.log.head().sequence])
-        let dumps = try [once, slowly, again].map { try Self.dump($0.path) }
+        let dumps = try [once, slowly, again].map { try dump($0.path) }
         #expect(dumps[0] == dumps[1] && dumps[1] == dumps[2])
         #expect(dumps[0].count > 200)
-    }
-
-    /// Every row of every table as text.
-    private static func dump(_ path: String) throws -> [String] {
-        try DatabaseQueue(path: path).read { database in
-            let tables = try String.fetchAll(database, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
-                .sorted()
-            return try tables.flatMap { table in
-                try Row.fetchAll(database, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }.sorted()
-            }
-        }
     }
 
     @Test func whatDoesNotContinueIsForked() throws {

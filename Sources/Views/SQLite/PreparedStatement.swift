@@ -63,16 +63,19 @@ import GRDBSQLite
     }
 
     @discardableResult
-    func add(_ value: [UInt8]) -> PreparedStatement {
+    func add(_ value: borrowing Span<UInt8>) -> PreparedStatement {
         bound += 1
         let (handle, place) = unsafe (self.handle, bound)
-        bindingCode |= unsafe value.withUnsafeBytes { bytes in
+        bindingCode |= unsafe value.withUnsafeBufferPointer { bytes in
             unsafe bytes.isEmpty
                 ? sqlite3_bind_zeroblob(handle, place, 0)
                 : sqlite3_bind_blob(handle, place, bytes.baseAddress, Int32(bytes.count), transient)
         }
         return self
     }
+
+    @discardableResult
+    func add(_ value: [UInt8]) -> PreparedStatement { add(value.span) }
 
     @discardableResult
     func add(_ value: Digest) -> PreparedStatement { add(value.bytes) }
@@ -82,6 +85,24 @@ import GRDBSQLite
         bound += 1
         bindingCode |= unsafe sqlite3_bind_null(handle, bound)
         return self
+    }
+
+    @discardableResult
+    func add(_ value: Double) -> PreparedStatement {
+        bound += 1
+        bindingCode |= unsafe sqlite3_bind_double(handle, bound, value)
+        return self
+    }
+
+    @discardableResult
+    func add(_ value: SQLValue) -> PreparedStatement {
+        switch value {
+        case .null: addNull()
+        case .integer(let value): add(value)
+        case .real(let value): add(value)
+        case .text(let value): add(value)
+        case .blob(let value): add(value)
+        }
     }
 
     /// Runs a statement without rows; the number of rows it changed.
