@@ -206,6 +206,9 @@ extension Views {
         try await signal.wait(for: sequence, timeoutMilliseconds: timeoutMilliseconds)
     }
 
+    /// Lets events gather, so that many are written in one transaction; at once over when somebody waits for a sequence.
+    package func rest(milliseconds: Int) async { await signal.rest(milliseconds: milliseconds) }
+
     /// Runs one SELECT of anybody's, now or as of a sequence; the same SQL works for both.
     ///
     /// Parameters `?1`, `?2`, ... take `arguments`. Fails with `bad-sql`, `refused`, `too-slow`, `too-large`, `busy`,

@@ -320,6 +320,26 @@ struct UpdateTests {
         #expect(views.position?.sequence == header.sequence)
     }
 
+    /// Events may gather while nobody reads; whoever waits ends that.
+    @Test(.timeLimit(.minutes(5))) func aRestEndsWhenSomebodyWaits() async throws {
+        let history = try GlobalHistory.random(seed: 92, steps: 30)
+        let batch = history.log.all[0]
+        let scratch = try Scratch()
+        let views = try scratch.views()
+        let start = ContinuousClock.now
+        await views.rest(milliseconds: 20)
+        #expect(start.duration(to: .now) >= .milliseconds(20))
+        async let rested: Void = views.rest(milliseconds: 3_600_000)
+        async let waited: Void = views.waitUntil(batch.end.sequence, timeoutMilliseconds: 3_600_000)
+        await rested
+        await views.rest(milliseconds: 3_600_000)
+        try views.apply([batch])
+        try await waited
+        async let last: Void = views.rest(milliseconds: 3_600_000)
+        views.close()
+        await last
+    }
+
     @Test func waitsEndWhenTheSequenceIsThereOrTheTimeIsOver() async throws {
         let history = try GlobalHistory.random(seed: 91, steps: 30)
         let batches = history.log.all
