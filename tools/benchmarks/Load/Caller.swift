@@ -1,42 +1,36 @@
 import NIOCore
 import NIOPosix
 
-/// One client that asks one thing after the other, with no hop between threads: on one connection for as long as the
-/// server keeps it (a claim's is closed after the answer), and the next question's time begins before it is made anew.
-final class Caller: ChannelInboundHandler {
+/// What one client says on its connection, and how it knows a whole answer.
+protocol Dialogue: Sendable {
+    /// The next request's bytes; nil when there is nothing more to say.
+    mutating func request() throws -> String?
+
+    /// Takes one whole answer; false, and nothing taken, while it is not all there. Throws where it is not what was
+    /// asked for.
+    mutating func take(_ bytes: inout ByteBuffer) throws -> Bool
+}
+
+/// One client that asks one thing after the other on one connection, with no hop between threads.
+final class Caller<Talk: Dialogue>: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private var questions: Questions
+    private var talk: Talk
     private let deadline: NIODeadline
     private let done: EventLoopPromise<[Double]>
     private var received = ByteBuffer()
     private var latencies: [Double] = []
     private var asked = NIODeadline.now()
-    /// What the last answer said: the next question comes after it.
-    private var last = ""
-    /// Another connection goes on, or all is said.
     private var isOver = false
 
-    private init(_ questions: Questions, until deadline: NIODeadline, done: EventLoopPromise<[Double]>) {
-        (self.questions, self.deadline, self.done) = (questions, deadline, done)
-    }
-
-    /// Goes on where another connection ended.
-    private init(after other: Progress, until deadline: NIODeadline, done: EventLoopPromise<[Double]>) {
-        (questions, latencies, last) = (other.questions, other.latencies, other.last)
-        (self.deadline, self.done) = (deadline, done)
-    }
-
-    private struct Progress: Sendable {
-        var questions: Questions
-        var latencies: [Double]
-        var last: String
+    private init(_ talk: Talk, until deadline: NIODeadline, done: EventLoopPromise<[Double]>) {
+        (self.talk, self.deadline, self.done) = (talk, deadline, done)
     }
 
     /// Asks until the deadline; gives the latencies in milliseconds.
     static func run(
-        _ questions: Questions, host: String, port: Int, on group: any EventLoopGroup, until deadline: NIODeadline
+        _ talk: Talk, at address: SocketAddress, on group: any EventLoopGroup, until deadline: NIODeadline
     ) async throws -> [Double] {
         let loop = group.next()
         let done = loop.makePromise(of: [Double].self)
@@ -44,14 +38,32 @@ final class Caller: ChannelInboundHandler {
             _ = try await ClientBootstrap(group: loop).channelOption(.socketOption(.tcp_nodelay), value: 1)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(
-                            Caller(questions, until: deadline, done: done))
+                        try channel.pipeline.syncOperations.addHandler(Caller(talk, until: deadline, done: done))
                     }
-                }.connect(host: host, port: port).get()
+                }.connect(to: address).get()
         } catch {
             done.fail(error)
         }
         return try await done.futureResult.get()
+    }
+
+    /// One caller a dialogue, all on one thread; what they got done until the deadline, or until they were through.
+    static func all(
+        _ talks: [Talk], host: String, port: Int, seconds: Double = .infinity
+    ) async throws -> LoadResult {
+        let address = try SocketAddress.makeAddressResolvingHost(host, port: port)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let start = ContinuousClock.now
+        let deadline = seconds.isFinite ? NIODeadline.now() + .nanoseconds(Int64(seconds * 1e9)) : .distantFuture
+        let latencies = try await withThrowingTaskGroup(of: [Double].self) { tasks in
+            for talk in talks {
+                tasks.addTask { try await run(talk, at: address, on: group, until: deadline) }
+            }
+            return try await tasks.reduce(into: []) { $0 += $1 }
+        }
+        let result = LoadResult(latencies: latencies, seconds: elapsed(since: start))
+        try await group.shutdownGracefully()
+        return result
     }
 
     func channelActive(context: ChannelHandlerContext) { ask(context) }
@@ -59,14 +71,16 @@ final class Caller: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var part = unwrapInboundIn(data)
         received.writeBuffer(&part)
-        guard let answer = HTTPAnswer(taking: &received) else { return }
-        latencies.append(Double((NIODeadline.now() - asked).nanoseconds) / 1e6)
-        guard answer.status == 200 || answer.status == 201 else {
-            return end(.failure(BenchmarkFailure("answered \(answer.status): \(answer.body)")), context)
+        do {
+            guard try talk.take(&received) else { return }
+        } catch {
+            return end(.failure(error), context)
         }
-        last = answer.body
-        asked = NIODeadline.now()
-        if answer.closes { goOn(context) } else { ask(context) }
+        received.discardReadBytes()
+        let now = NIODeadline.now()
+        latencies.append(Double((now - asked).nanoseconds) / 1e6)
+        asked = now
+        ask(context)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -78,70 +92,17 @@ final class Caller: ChannelInboundHandler {
     private func ask(_ context: ChannelHandlerContext) {
         guard NIODeadline.now() < deadline else { return end(.success(latencies), context) }
         do {
-            let request = try questions.request(after: last)
+            guard let request = try talk.request() else { return end(.success(latencies), context) }
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: request)), promise: nil)
         } catch {
             end(.failure(error), context)
         }
     }
 
-    /// On a new connection.
-    private func goOn(_ context: ChannelHandlerContext) {
-        guard let address = context.remoteAddress else {
-            return end(.failure(BenchmarkFailure("the connection has no address")), context)
-        }
-        isOver = true
-        let progress = Progress(questions: questions, latencies: latencies, last: last)
-        let (deadline, done) = (deadline, done)
-        context.close(promise: nil)
-        ClientBootstrap(group: context.eventLoop).channelOption(.socketOption(.tcp_nodelay), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        Caller(after: progress, until: deadline, done: done))
-                }
-            }.connect(to: address).whenFailure { done.fail($0) }
-    }
-
     private func end(_ result: Result<[Double], any Error>, _ context: ChannelHandlerContext) {
+        guard !isOver else { return }
         isOver = true
         done.completeWith(result)
         context.close(promise: nil)
-    }
-}
-
-/// A whole answer with a `Content-Length`.
-private struct HTTPAnswer {
-    var status: Int
-    var body: String
-    /// Whether the connection ends with it.
-    var closes: Bool
-
-    /// Nil, and nothing taken, while it is not all there.
-    init?(taking buffer: inout ByteBuffer) {
-        let bytes = buffer.readableBytesView
-        guard let headEnd = Self.headEnd(bytes) else { return nil }
-        let head = String(decoding: bytes[bytes.startIndex..<headEnd], as: UTF8.self).lowercased()
-        guard let place = head.firstRange(of: "content-length: "),
-            let length = Int(head[place.upperBound...].prefix { $0.isNumber }),
-            bytes.endIndex - headEnd >= length, let status = Int(head.dropFirst(9).prefix(3))
-        else { return nil }
-        self.status = status
-        closes = head.contains("connection: close")
-        body = String(decoding: bytes[headEnd..<headEnd + length], as: UTF8.self)
-        buffer.moveReaderIndex(forwardBy: headEnd - bytes.startIndex + length)
-        buffer.discardReadBytes()
-    }
-
-    /// Behind the empty line.
-    private static func headEnd(_ bytes: ByteBufferView) -> Int? {
-        var index = bytes.startIndex
-        while index + 3 < bytes.endIndex {
-            if bytes[index] == 13, bytes[index + 1] == 10, bytes[index + 2] == 13, bytes[index + 3] == 10 {
-                return index + 4
-            }
-            index += 1
-        }
-        return nil
     }
 }
