@@ -50,7 +50,7 @@ package struct GlobalAPI: Sendable {
 
     /// Adds the gate (hosts, origins, content types, problems, metrics) and every route. Routes that others add to the
     /// router afterwards are behind the same gate.
-    package func install(on router: Router<BasicRequestContext>) {
+    package func install(on router: Router<ServingContext>) {
         router.add(middleware: RequestMetricsMiddleware(metrics: world.metrics))
         router.add(middleware: ProblemMiddleware(head: { [engine] in engine.head.sequence }, logger: logger))
         router.add(middleware: GateMiddleware(settings: settings.serving))
@@ -66,8 +66,8 @@ package struct GlobalAPI: Sendable {
     }
 
     /// A router with nothing but these routes.
-    package func router() -> Router<BasicRequestContext> {
-        let router = Router(context: BasicRequestContext.self)
+    package func router() -> Router<ServingContext> {
+        let router = Router(context: ServingContext.self)
         install(on: router)
         return router
     }

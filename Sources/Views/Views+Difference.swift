@@ -39,21 +39,12 @@ extension Views {
                 .forked, "the views are at \(end.sequence), which is not on the log's chain: rebuild them")
         }
         try stored.check()
-        try ViewFile<Mapping>.remove(scratch)
-        let file = try ViewFile<Mapping>(path: scratch, mode: .bulk, codec: codec, settings: settings)
         defer { try? ViewFile<Mapping>.remove(scratch) }
-        do throws(ViewsFailure) {
-            while let done = Optional(file.position?.sequence ?? .zero), done < end.sequence {
-                let batches = try reading { () throws(StoreFailure) in
-                    try store.read(after: done, maximumFrames: settings.eventsAtOnce)
-                }
-                try file.apply(batches.filter { $0.end.sequence <= end.sequence }, provingChain: false)
-                progress(file.position?.sequence ?? done)
+        try make(scratch, codec: codec, settings: settings) { file throws(ViewsFailure) in
+            while file.position?.sequence ?? .zero < end.sequence {
+                guard try file.apply(from: store, maximumFrames: settings.eventsAtOnce, upTo: end.sequence) else { return }
+                progress(file.position?.sequence ?? .zero)
             }
-            try file.close()
-        } catch {
-            try? file.close()
-            throw error
         }
         return try stored.difference(from: try ComparedFile(scratch, schema: Mapping.schema))
     }

@@ -140,7 +140,7 @@ package final class Views<Mapping: ViewMapping>: Sendable {
             } else if head.sequence.rawValue >= settings.rebuildEvents {
                 return nil
             }
-            try copy(from: store, to: file, upTo: nil, goal: head.sequence, provingChain: true) {
+            try follow(store, into: file, goal: head.sequence) {
                 serve(file)
                 progress($0)
             }
@@ -157,21 +157,45 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         from store: any LogStore, progress: (ViewProgress) -> Void = { _ in }
     ) throws(ViewsFailure) -> LogPosition {
         let head = try reading { () throws(StoreFailure) in try store.head() }
+        let position = try remake { file throws(ViewsFailure) in
+            try copy(store, into: file, upTo: nil, goal: head.sequence, each: progress)
+        }
+        return position ?? .start(of: store.identity)
+    }
+
+    /// Makes the views again from batches that the body gives, in order and from the first, to the closure it is lent;
+    /// each batch is proved on the chain. What the body throws comes out as it is.
+    package func rebuild(
+        from body: (_ take: ([FrameBatch]) throws(ViewsFailure) -> Void) throws -> Void
+    ) throws {
+        var problem: (any Error)?
+        do throws(ViewsFailure) {
+            try remake { file throws(ViewsFailure) in
+                do {
+                    try body { batches throws(ViewsFailure) in
+                        if isClosed { throw .closed }
+                        try file.apply(batches, provingChain: true)
+                    }
+                } catch {
+                    problem = error
+                    throw ViewsFailure(error)
+                }
+            }
+        } catch {
+            throw problem ?? error
+        }
+    }
+
+    @discardableResult
+    private func remake(
+        _ fill: (ViewFile<Mapping>) throws(ViewsFailure) -> Void
+    ) throws(ViewsFailure) -> LogPosition? {
         let fresh = path + ".rebuild"
         return try file.withLock { file throws(ViewsFailure) in
             if isClosed { throw .closed }
             if !isOutdated { stopServing() }
             shared.withLock { $0.rebuilds += 1 }
-            try ViewFile<Mapping>.remove(fresh)
-            let bulk = try ViewFile<Mapping>(path: fresh, mode: .bulk, codec: codec, settings: settings)
-            do throws(ViewsFailure) {
-                try copy(from: store, to: bulk, upTo: nil, goal: head.sequence, provingChain: false, each: progress)
-                try bulk.close()
-            } catch {
-                try? bulk.close()
-                try? ViewFile<Mapping>.remove(fresh)
-                throw error
-            }
+            try make(fresh, filling: fill)
             stopServing()
             // A damaged file may not close well; it goes either way.
             try? file?.close()
@@ -181,7 +205,7 @@ package final class Views<Mapping: ViewMapping>: Sendable {
             let made = try ViewFile<Mapping>(path: path, mode: .live, codec: codec, settings: settings)
             file = made
             serve(made)
-            return made.position ?? .start(of: store.identity)
+            return made.position
         }
     }
 
@@ -209,6 +233,9 @@ extension Views {
     package func waitUntil(_ sequence: LogSequence, timeoutMilliseconds: Int) async throws(ViewsFailure) {
         try await signal.wait(for: sequence, timeoutMilliseconds: timeoutMilliseconds)
     }
+
+    /// Lets events gather, so that many are written in one transaction; at once over when somebody waits for a sequence.
+    package func rest(milliseconds: Int) async { await signal.rest(milliseconds: milliseconds) }
 
     /// Runs one SELECT of anybody's, now or as of a sequence; the same SQL works for both.
     ///

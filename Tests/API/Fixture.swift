@@ -46,7 +46,6 @@ final class Fixture: Sendable {
             path: home + "/views/global.sqlite", codec: GlobalCodec(), logger: logger)
         self.views = views
         var settings = APISettings(version: "test", serving: ServingSettings(allowedHosts: ["drover.example"]))
-        settings.watchesCallers = false
         change(&settings)
         api = GlobalAPI(
             settings: settings,

@@ -26,7 +26,7 @@ private let libraries: [String: Set<String>] = [
     "Codec": ["SwiftProtobuf", "Crypto"], "EventLog": ["Crypto"], "Views": ["GRDB", "GRDBSQLite"],
     "Packs": ["Crypto"], "Blobs": ["Crypto"], "Building": ["Yams"],
     "Transfer": ["NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "AsyncHTTPClient"],
-    "Serving": ["Hummingbird", "HTTPTypes"], "API": ["Hummingbird", "HTTPTypes"],
+    "Serving": ["Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore"], "API": ["Hummingbird", "HTTPTypes"],
     "Console": ["Hummingbird", "HTTPTypes"],
     "Region": ["Hummingbird", "HTTPTypes"], "Client": ["AsyncHTTPClient", "NIOCore", "NIOHTTP1"],
     "Agent": ["AsyncHTTPClient", "NIOCore", "NIOHTTP1"], "Commands": ["ArgumentParser", "UnixSignals"],

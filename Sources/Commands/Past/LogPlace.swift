@@ -122,10 +122,12 @@ enum LogFiles {
         switch self {
         case .directory(let log): try views.fill(from: log, progress: progress)
         case .export:
-            try batches { batches in
-                try views.add(batches)
-                if let end = batches.last?.end.sequence { progress(end) }
-                return true
+            try views.fill { take in
+                try batches { batches in
+                    try take(batches)
+                    if let end = batches.last?.end.sequence { progress(end) }
+                    return true
+                }
             }
         }
     }

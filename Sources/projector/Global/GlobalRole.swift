@@ -117,7 +117,7 @@ struct GlobalRole {
         GlobalAPI(settings: apiSettings, world: world, logger: logger).install(on: router)
         Console.install(on: router)
         let application = Application(
-            router: router,
+            router: router, server: .watchful,
             configuration: .init(
                 address: .hostname(place.listen.host, port: place.listen.port), serverName: "drover"),
             onServerRunning: { channel in

@@ -11,12 +11,16 @@ final class RoleProcess: Sendable {
     let name: String
     private let executable: String
     private let arguments: [String]
+    private let environment: [String: String]
     private let directory: String
     private let processes = DetachedProcesses()
     private let state = Mutex<(identity: ProcessIdentity?, memory: Memory)>((nil, Memory()))
 
-    init(name: String, executable: String, directory: String, arguments: [String]) {
+    init(
+        name: String, executable: String, directory: String, arguments: [String], environment: [String: String] = [:]
+    ) {
         (self.name, self.executable, self.directory, self.arguments) = (name, executable, directory, arguments)
+        self.environment = environment
     }
 
     /// Where the role's standard error goes.
@@ -30,7 +34,8 @@ final class RoleProcess: Sendable {
         let identity = try await processes.startDependent(
             ProcessSpecification(
                 executable: executable, arguments: arguments + ["--ready-file", readyFile],
-                environment: ["PATH": "/usr/local/bin:/usr/bin:/bin"], directory: directory, outputPath: outputPath),
+                environment: ["PATH": "/usr/local/bin:/usr/bin:/bin"].merging(environment) { $1 }, directory: directory,
+                outputPath: outputPath),
             deathSignal: SIGKILL)
         state.withLock { $0.identity = identity }
         let start = ContinuousClock.now
