@@ -128,14 +128,14 @@ struct CrashTestCommand: AsyncParsableCommand {
             try Terminal.say(json: Report(seed: seed, attacks: reports, passed: findings.isEmpty))
         } else {
             var table = Table([
-                "attack", "tried", "distinct", "sound", "lost", "damaged", "refused", "harmless", "findings", "seconds",
+                "attack", "tried", "distinct", "sound", "lost", "damaged", "refused", "harmless", "older", "findings", "seconds",
             ])
             for report in reports {
                 table.add(
                     [report.attack]
                         + [
                             report.tried, report.distinct, report.opened, report.lost, report.damaged, report.refused,
-                            report.harmless, report.findings.count,
+                            report.harmless, report.older, report.findings.count,
                         ].map(String.init) + [report.skipped ?? String(format: "%.1f", report.seconds)])
             }
             table.show(emptyNote: "nothing was attacked")

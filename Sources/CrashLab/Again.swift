@@ -12,6 +12,7 @@ enum Again: Codable, Sendable {
     /// A log as it was left, and what was told of it.
     case log(directory: String, lines: [String])
 
+    static let attack = "again"
     private static let fileName = "finding.json"
 
     private struct Kept: Codable {
@@ -61,7 +62,7 @@ extension Laboratory {
     package func again(_ directory: String) async throws -> AttackReport {
         let scratch = try place("again")
         defer { removePlace("again") }
-        return try await timed("again") { report in
+        return try await timed(Again.attack) { report in
             report.tried = 1
             switch try Again.read(directory) {
             case .image(var recording, let place):

@@ -22,21 +22,20 @@ struct DamageWork: Codable, Sendable {
     var indices: Range<Int>
     var omitting: Omission?
 
-    /// Says `at INDEX` before and `was harmless | refused | served MESSAGE` behind each.
+    /// Says `at INDEX` before and `was harmless | older | refused | served MESSAGE` behind each.
     func run() async throws {
         let reference = try ReferenceLog(directory: log)
         let whole = Array(try Data(contentsOf: URL(filePath: log + "/data.mdb")))
         for index in indices {
             say("at \(index)")
             let damage = try make(index, whole, reference)
-            say("was \(try served(reference, isChanged: damage.isChanged))")
+            let outcome = try served(reference, damage)
+            say("was \(outcome)\(outcome.hasPrefix(Self.servedWord) ? ", with \(damage)" : "")")
         }
         say("end")
     }
 
-    private func make(
-        _ index: Int, _ whole: [UInt8], _ reference: ReferenceLog
-    ) throws -> (damage: Damage, isChanged: Bool) {
+    private func make(_ index: Int, _ whole: [UInt8], _ reference: ReferenceLog) throws -> Damage {
         let frames = reference.batches.flatMap(\.frames)
         let damage = Damage.drawn(index, seed: seed, fileBytes: whole.count, frames: frames.count)
         var bytes = whole
@@ -45,7 +44,7 @@ struct DamageWork: Codable, Sendable {
         try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
         try Data(bytes).write(to: URL(filePath: scratch + "/data.mdb"))
         if case .forged(let number) = damage { try forge(frames[number]) }
-        return (damage, bytes != whole)
+        return damage
     }
 
     /// Puts a frame with another payload, of the same length, and a checksum that fits in the place of one.
@@ -73,39 +72,51 @@ struct DamageWork: Codable, Sendable {
 
     // MARK: What is served
 
-    private func served(_ reference: ReferenceLog, isChanged: Bool) throws -> String {
+    private func served(_ reference: ReferenceLog, _ made: Damage) throws -> String {
         if omitting == .frames { return try servedUnchecked(reference) }
         do throws(StoreFailure) {
             let log = try EventLog.open(directory: scratch, mode: .readOnly)
             let report = try log.verify()
             let damage = omitting == .chain ? nil : report.damage
             guard log.identity == reference.identity else { return "served another identity" }
-            let (batches, isRefused) = read(log)
+            // Only the chain tells a forgery, and the chain is verify's.
+            if case .forged = made { return damage == nil ? "served a forgery" : "refused" }
+            let (batches, refusal) = read(log, maximumFrames: 1)
             if let problem = Self.difference(batches, reference) { return "served \(problem)" }
             if let problem = replay(log, reference) { return "served \(problem)" }
             guard let damage else {
-                if isRefused || batches.count < reference.batches.count {
-                    return omitting == nil ? "served a part of what verifies as the whole" : "refused"
+                if batches.count < reference.batches.count {
+                    // An older commit's log, whole and sound: only a position that left the process tells.
+                    if refusal == nil, report.end == batches.last?.end ?? .start(of: log.identity) { return "older" }
+                    let reason = refusal.map(\.message) ?? "no more is there"
+                    return omitting == nil
+                        ? "served \(batches.count) batches of what verifies as the whole: \(reason)" : "refused"
                 }
                 return "harmless"
             }
             // Everything up to the sequence that is named must be there, as it was.
-            guard batches.last.map({ $0.end.sequence >= damage.afterSequence }) ?? (damage.afterSequence == .zero) else {
+            let inOrder = read(log, maximumFrames: Self.framesAtOnce).batches
+            if let problem = Self.difference(inOrder, reference) { return "served \(problem)" }
+            guard inOrder.last?.end.sequence ?? .zero >= damage.afterSequence else {
                 return "served less than the \(damage.afterSequence) events that verify calls sound"
             }
             return "refused"
         } catch { return "refused" }
     }
 
-    private func read(_ log: EventLog) -> (batches: [FrameBatch], isRefused: Bool) {
+    private static let servedWord = "served"
+    private static let framesAtOnce = 100_000
+
+    /// One at a time, LMDB searches for each; all at once, it walks along.
+    private func read(_ log: EventLog, maximumFrames: Int) -> (batches: [FrameBatch], refusal: StoreFailure?) {
         var batches: [FrameBatch] = []
         do throws(StoreFailure) {
             while true {
-                let next = try log.read(after: batches.last?.end.sequence ?? .zero, maximumFrames: 1)
-                if next.isEmpty { return (batches, false) }
+                let next = try log.read(after: batches.last?.end.sequence ?? .zero, maximumFrames: maximumFrames)
+                if next.isEmpty { return (batches, nil) }
                 batches += next
             }
-        } catch { return (batches, true) }
+        } catch { return (batches, error) }
     }
 
     /// Between what was read and the beginning of what was written. Of a batch with a damaged end its frames count.

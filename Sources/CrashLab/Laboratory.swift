@@ -100,7 +100,7 @@ package struct Laboratory: Sendable {
     /// Keeps a finding's files, and what repeats it.
     func keep(_ finding: Finding, _ again: Again, _ report: inout AttackReport) throws {
         var finding = finding
-        if report.findings.count < Self.maximumFindingsKept {
+        if report.attack != Again.attack, report.findings.count < Self.maximumFindingsKept {
             let directory = "\(settings.findings)/\(report.attack)-\(report.findings.count + 1)"
             try again.keep(in: directory, finding)
             finding.directory = directory

@@ -13,6 +13,8 @@ package struct AttackReport: Hashable, Sendable, Codable {
     package var harmless = 0
     /// Changes that were found and refused.
     package var refused = 0
+    /// Changes that bring an older commit's log back, whole and sound: the followers' positions tell, not the file.
+    package var older = 0
     package var seconds = 0.0
     package var findings: [Finding] = []
     /// Why it was not run; nil when it was.

@@ -38,10 +38,12 @@ extension Laboratory {
             let said = heard.withLock { $0 }
             report.harmless += said.harmless
             report.refused += said.refused
-            report.tried += said.harmless + said.refused + said.served.count
+            report.older += said.older
+            report.tried += said.harmless + said.older + said.refused + said.served.count
             report.opened += said.harmless
             for (index, message) in said.served {
-                // Made again, so that the file is kept as well.
+                // Made again, so that the very file is kept.
+                _ = try await children.run(.damage(work.only(index))) { _ in }
                 try keep(Finding("served", "damage \(index): \(message)"), .damage(work.only(index)), &report)
             }
             if said.isEnded { break }
@@ -97,6 +99,7 @@ private struct DamageHeard {
     var isAtWork = false
     var isEnded = false
     var harmless = 0
+    var older = 0
     var refused = 0
     var served: [(Int, String)] = []
     var last = ""
@@ -112,6 +115,7 @@ private struct DamageHeard {
             isAtWork = false
             switch words.dropFirst().first {
             case "harmless": harmless += 1
+            case "older": older += 1
             case "refused": refused += 1
             case _: served.append((index ?? -1, line))
             }
