@@ -197,6 +197,7 @@ let package = Package(
             [
                 "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
+        tests("CrashLab", ["CrashLab", "Ports", "Processes", "drover"]),
         tests("Commands", ["Commands", "Domain", "Ports", "Processes"]),
         tests(
             "Building",

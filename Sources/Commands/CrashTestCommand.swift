@@ -71,7 +71,8 @@ struct CrashTestCommand: AsyncParsableCommand {
     ) throws -> Laboratory {
         let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().path
         var settings = Laboratory.Settings(
-            directory: place, findings: URL(filePath: findings).path, program: [program, "crashtest", "--child"],
+            directory: place, findings: controls ? nil : URL(filePath: findings).path,
+            program: [program, "crashtest", "--child"],
             seed: seed)
         (settings.images, settings.damages, settings.rounds) = (images, damages, rounds)
         settings.callsOfAKind = calls
@@ -103,11 +104,13 @@ struct CrashTestCommand: AsyncParsableCommand {
     private func requireSpace(_ base: String) throws {
         let attributes = try? FileManager.default.attributesOfFileSystem(forPath: base)
         guard let free = attributes?[.systemFreeSize] as? Int64 else {
-            throw CommandStop(.refused, "drover: there is no directory \(base): make it, or name another with --directory")
+            throw CommandStop(
+                .refused, "drover: there is no directory \(base): make it, or name another with --directory")
         }
         guard free >= Self.neededBytes else {
             throw CommandStop(
-                .refused, "drover: \(base) has \(readable(bytes: UInt64(free))) left and 512 MB are needed: name another disk")
+                .refused,
+                "drover: \(base) has \(readable(bytes: UInt64(free))) left and 512 MB are needed: name another disk")
         }
     }
 
@@ -128,7 +131,8 @@ struct CrashTestCommand: AsyncParsableCommand {
             try Terminal.say(json: Report(seed: seed, attacks: reports, passed: findings.isEmpty))
         } else {
             var table = Table([
-                "attack", "tried", "distinct", "sound", "lost", "damaged", "refused", "harmless", "older", "findings", "seconds",
+                "attack", "tried", "distinct", "sound", "lost", "damaged", "refused", "harmless", "older", "findings",
+                "seconds",
             ])
             for report in reports {
                 table.add(
@@ -160,7 +164,8 @@ struct CrashTestCommand: AsyncParsableCommand {
             for report in reports {
                 let found = report.skipped.map { "skipped: \($0)" } ?? (report.found > 0 ? "\(report.found)" : "MISSED")
                 table.add([
-                    report.planted, report.promise, report.attack, "\(report.tried)", found, String(report.example.prefix(80)),
+                    report.planted, report.promise, report.attack, "\(report.tried)", found,
+                    String(report.example.prefix(80)),
                 ])
             }
             table.show(emptyNote: "nothing was planted")

@@ -44,7 +44,8 @@ enum Again: Codable, Sendable {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(Kept(finding: finding, again: kept)).write(to: URL(filePath: "\(directory)/\(Self.fileName)"))
+        try encoder.encode(Kept(finding: finding, again: kept)).write(
+            to: URL(filePath: "\(directory)/\(Self.fileName)"))
     }
 
     static func read(_ directory: String) throws -> Again {
@@ -52,7 +53,8 @@ enum Again: Codable, Sendable {
             throw LaboratoryFailure("there is no \(fileName) in \(directory): name a finding that crashtest kept")
         }
         do { return try JSONDecoder().decode(Kept.self, from: data).again } catch {
-            throw LaboratoryFailure("\(directory)/\(fileName) cannot be read: was it changed, or kept by another version?")
+            throw LaboratoryFailure(
+                "\(directory)/\(fileName) cannot be read: was it changed, or kept by another version?")
         }
     }
 }

@@ -50,7 +50,11 @@ struct ImageWork: Codable, Sendable {
                 let image = disk.image(plan.survival(at: .init(step: step, variation: variation)))
                 let digest = Self.digest(image, told)
                 let verdict: Verdict
-                if let known = seen[digest] { verdict = known } else { verdict = try await self.verdict(image, told, check) }
+                if let known = seen[digest] {
+                    verdict = known
+                } else {
+                    verdict = try await self.verdict(image, told, check)
+                }
                 seen[digest] = verdict
                 say("was \(verdict.kind.rawValue) \(digest.hex.prefix(16)) \(verdict.message)")
             }

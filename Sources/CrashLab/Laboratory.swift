@@ -14,8 +14,8 @@ package struct Laboratory: Sendable {
     package struct Settings: Codable, Sendable {
         /// A directory of the laboratory's own; it is there and empty.
         package var directory: String
-        /// Where findings are kept.
-        package var findings: String
+        /// Where findings are kept; nil for nowhere.
+        package var findings: String?
         /// The program, and the arguments that make it a child.
         package var program: [String]
         package var seed: UInt64
@@ -26,7 +26,7 @@ package struct Laboratory: Sendable {
         package var callsOfAKind: Int?
         package var workers: Int
 
-        package init(directory: String, findings: String, program: [String], seed: UInt64) {
+        package init(directory: String, findings: String?, program: [String], seed: UInt64) {
             (self.directory, self.findings) = (directory, findings)
             (self.program, self.seed) = (program, seed)
             workers = max(1, ProcessInfo.processInfo.activeProcessorCount)
@@ -100,8 +100,12 @@ package struct Laboratory: Sendable {
     /// Keeps a finding's files, and what repeats it.
     func keep(_ finding: Finding, _ again: Again, _ report: inout AttackReport) throws {
         var finding = finding
-        if report.attack != Again.attack, report.findings.count < Self.maximumFindingsKept {
-            let directory = "\(settings.findings)/\(report.attack)-\(report.findings.count + 1)"
+        if let findings = settings.findings, report.attack != Again.attack,
+            report.findings.count < Self.maximumFindingsKept
+        {
+            let name = report.attack.split(separator: " ").joined(separator: "-")
+            let names = (1...).lazy.map { "\(findings)/\(name)-\($0)" }
+            guard let directory = names.first(where: { !FileManager.default.fileExists(atPath: $0) }) else { return }
             try again.keep(in: directory, finding)
             finding.directory = directory
         }

@@ -38,7 +38,8 @@ struct LogCheck {
     /// The log is used as its next engine would: it grows.
     func verdict(on directory: String, told: Told) async -> Verdict {
         do {
-            let log = try EventLog.open(directory: directory, mode: .create(identity: nil), settings: Workload.settings(1 << 17))
+            let log = try EventLog.open(
+                directory: directory, mode: .create(identity: nil), settings: Workload.settings(1 << 17))
             if let problem = try content(of: log, told) { return problem }
             return try await goOn(log, told) ?? .sound
         } catch let failure as StoreFailure {
@@ -58,11 +59,14 @@ struct LogCheck {
             guard answer.sequence <= report.sequence else {
                 return Verdict(
                     kind: .lost,
-                    message: "command \(answer.number) was answered at \(answer.sequence), the log ends at \(report.sequence)")
+                    message:
+                        "command \(answer.number) was answered at \(answer.sequence), the log ends at \(report.sequence)"
+                )
             }
             guard try log.position(at: answer.sequence)?.chain == answer.chain else {
                 return Verdict(
-                    kind: .lost, message: "command \(answer.number) was answered at \(answer.sequence), with another chain")
+                    kind: .lost,
+                    message: "command \(answer.number) was answered at \(answer.sequence), with another chain")
             }
         }
         guard let reference else { return nil }
@@ -71,7 +75,8 @@ struct LogCheck {
             return isNew ? nil : Verdict(kind: .contradiction, message: "it is another log")
         }
         guard reference.positions[report.sequence] == report.end else {
-            return Verdict(kind: .contradiction, message: "no batch of the workload ends at \(report.sequence) as this one does")
+            return Verdict(
+                kind: .contradiction, message: "no batch of the workload ends at \(report.sequence) as this one does")
         }
         return nil
     }
@@ -81,7 +86,8 @@ struct LogCheck {
         let before = try log.head()
         let replay = try Replay<Global>.whole(log, codec: GlobalCodec())
         if let state = reference?.states[before.sequence], log.identity == reference?.identity, replay.state != state {
-            return Verdict(kind: .stuck, message: "its events amount to another state than they did at \(before.sequence)")
+            return Verdict(
+                kind: .stuck, message: "its events amount to another state than they did at \(before.sequence)")
         }
         for number in told.failed
         where Workload.actors(number).contains(where: {

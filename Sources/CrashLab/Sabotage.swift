@@ -6,7 +6,7 @@ import Synchronization
 
 /// Mutations of a promise, planted at the log's port: the laboratory must find each.
 package enum Sabotage: String, Codable, Sendable, CaseIterable {
-    /// A batch is answered before it is written: it is written with the next one.
+    /// A batch is answered before it is written: it is written when some more have come.
     case earlyAnswer = "early-answer"
     /// A batch that could not be written is answered as if it were.
     case failureHidden = "failure-hidden"
@@ -33,13 +33,15 @@ private func end(of frames: [Frame], after head: LogPosition) throws(StoreFailur
 
 private final class EarlyStore: LogStore {
     private let log: EventLog
-    private let waiting = Mutex<(frames: [Frame], end: LogPosition)?>(nil)
+    /// As many batches are answered and not written.
+    private static let maximumWaiting = 4
+    private let waiting = Mutex<[(frames: [Frame], end: LogPosition)]>([])
 
     init(_ log: EventLog) { self.log = log }
 
     var identity: LogIdentity { log.identity }
-    func head() throws(StoreFailure) -> LogPosition { 
-        if let waiting = waiting.withLock({ $0 }) { return waiting.end }
+    func head() throws(StoreFailure) -> LogPosition {
+        if let last = waiting.withLock({ $0.last }) { return last.end }
         return try log.head()
     }
     func read(after sequence: LogSequence, maximumFrames: Int) throws(StoreFailure) -> [FrameBatch] {
@@ -49,9 +51,12 @@ private final class EarlyStore: LogStore {
     func reopen() throws(StoreFailure) { try log.reopen() }
 
     func append(_ frames: [Frame]) throws(StoreFailure) -> LogPosition {
-        if let before = waiting.withLock({ $0 }) { _ = try log.append(before.frames) }
-        let end = try CrashLab.end(of: frames, after: log.head())
-        waiting.withLock { $0 = (frames, end) }
+        let end = try CrashLab.end(of: frames, after: head())
+        let due = waiting.withLock { waiting in
+            waiting.append((frames, end))
+            return waiting.count > Self.maximumWaiting ? waiting.removeFirst() : nil
+        }
+        if let due { _ = try log.append(due.frames) }
         return end
     }
 }

@@ -66,8 +66,9 @@ package struct Workload: Codable, Sendable {
                 number += 1
                 _ = try await tell(engine, number, Self.enqueue(number))
                 number += 1
-                guard case .queue(.claimed(let job, let attempt, _, _, _)) = try await tell(
-                    engine, number, .queue(.claim(worker)), .worker(worker))
+                guard
+                    case .queue(.claimed(let job, let attempt, _, _, _)) = try await tell(
+                        engine, number, .queue(.claim(worker)), .worker(worker))
                 else { continue }
                 number += 1
                 _ = try await tell(
@@ -91,7 +92,8 @@ package struct Workload: Codable, Sendable {
         return .queue(
             .enqueue(
                 JobRequest(
-                    app: AppName(unchecked: "web"), repository: "https://git.example.org/acme/web.git", commit: commit)))
+                    app: AppName(unchecked: "web"), repository: "https://git.example.org/acme/web.git", commit: commit))
+        )
     }
 
     /// Who may have given a command.

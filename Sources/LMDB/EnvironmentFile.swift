@@ -68,7 +68,8 @@ enum EnvironmentFile {
             return try checkSize(path)
         }
         throw LMDBFailure(
-            .corrupted, "\(path) has meta pages of the transactions \(even) and \(odd): one is damaged; restore a backup")
+            .corrupted,
+            "\(path) has meta pages of the transactions \(even) and \(odd): one is damaged; restore a backup")
     }
 
     /// The device and inode of a path; nil when there is nothing.

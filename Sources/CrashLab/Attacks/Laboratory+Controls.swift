@@ -24,7 +24,8 @@ package struct Control: Sendable {
             planted: "pages are not flushed before the meta page", promise: "no loss of power damages the log",
             attack: .images(swallowing: "data", nil)),
         Control(
-            planted: "the meta page is not flushed (MDB_NOMETASYNC)", promise: "what is answered survives a loss of power",
+            planted: "the meta page is not flushed (MDB_NOMETASYNC)",
+            promise: "what is answered survives a loss of power",
             attack: .images(swallowing: "meta", nil)),
         Control(
             planted: "no directory is flushed when a log is created", promise: "a log that was answered from is there",

@@ -18,7 +18,9 @@ extension Laboratory {
         // In a mount namespace of its own, which ends with it, however it ends.
         let surroundings = Children.Surroundings(under: ["/usr/bin/unshare", "--mount", "--propagation", "private"])
         let end = try await children.run(.fullDisk(work), surroundings) { line in
-            if let progressed = FullDiskWork.progress(line) { progress("full disk", progressed, Self.ballastBytes.count) }
+            if let progressed = FullDiskWork.progress(line) {
+                progress("full disk", progressed, Self.ballastBytes.count)
+            }
             if let told = FullDiskWork.report(line) { report.withLock { $0 = told } }
         }
         guard let report = report.withLock({ $0 }) else {
@@ -37,7 +39,7 @@ extension Laboratory {
                     report.skipped = "no small file system can be mounted here"
                     return
                 }
-                report.attack = "full disk (\(kind))"
+                report.attack = "full disk, \(kind)"
                 report.tried += 1
                 let outcome = await Result { try await fill(disk.path, ballast: ballast, sabotage) }
                 if case .success(let problem?) = outcome {
@@ -56,7 +58,9 @@ extension Laboratory {
         }
     }
 
-    private func fill(_ disk: String, ballast: Int, _ sabotage: Sabotage?) async throws -> (message: String, lines: [String])? {
+    private func fill(_ disk: String, ballast: Int, _ sabotage: Sabotage?) async throws -> (
+        message: String, lines: [String]
+    )? {
         let ballastPath = disk + "/ballast"
         try Data(count: ballast).write(to: URL(filePath: ballastPath))
         var workload = Workload(directory: disk + "/log", commands: nil)
@@ -64,7 +68,9 @@ extension Laboratory {
         let lines = Mutex([String]())
         let end = try await children.run(.workload(workload)) { line in lines.withLock { $0.append(line) } }
         let said = lines.withLock { $0 }
-        if case .signalled(let number) = end { return ("the engine crashed (signal \(number)): \(said.last ?? "")", said) }
+        if case .signalled(let number) = end {
+            return ("the engine crashed (signal \(number)): \(said.last ?? "")", said)
+        }
         guard Told((said.joined(separator: "\n") + "\n").utf8).failed.count > 0 || sabotage != nil else {
             return ("the engine ended (\(end)) and told nobody why: \(said.last ?? "")", said)
         }
@@ -127,7 +133,9 @@ struct FullDiskWork: Codable, Sendable {
         say(Self.reportWord + String(decoding: try JSONEncoder().encode(report), as: UTF8.self))
     }
 
-    static func progress(_ line: String) -> Int? { line.hasPrefix(roundWord) ? Int(line.dropFirst(roundWord.count)) : nil }
+    static func progress(_ line: String) -> Int? {
+        line.hasPrefix(roundWord) ? Int(line.dropFirst(roundWord.count)) : nil
+    }
 
     static func report(_ line: String) -> AttackReport? {
         guard line.hasPrefix(reportWord) else { return nil }

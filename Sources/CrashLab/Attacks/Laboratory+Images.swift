@@ -44,7 +44,8 @@ extension Laboratory {
         for step in try recording.trace().steps { try disk.take(step) }
         for (path, bytes) in disk.image(.everything).files where !path.hasSuffix("lock.mdb") {
             guard try Data(contentsOf: URL(filePath: "\(recording.diskPath)/\(path)")) == Data(bytes) else {
-                throw LaboratoryFailure("the recorder did not see every write to \(path): its images would mean nothing")
+                throw LaboratoryFailure(
+                    "the recorder did not see every write to \(path): its images would mean nothing")
             }
         }
     }

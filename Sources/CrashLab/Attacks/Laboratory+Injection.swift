@@ -129,7 +129,10 @@ private struct InjectionSweep {
             if let problem = try await problem(end, lines, fault) {
                 try laboratory.keep(
                     Finding("injection", "\(what): \(problem)"),
-                    .log(directory: resolve(FileManager.default.fileExists(atPath: resolve("{log}")) ? "{log}" : "{place}"), lines: told + lines),
+                    .log(
+                        directory: resolve(
+                            FileManager.default.fileExists(atPath: resolve("{log}")) ? "{log}" : "{place}"),
+                        lines: told + lines),
                     &report)
                 report.lost += 1
             } else {
@@ -141,7 +144,9 @@ private struct InjectionSweep {
     private func problem(
         _ end: ProcessEnd, _ lines: [String], _ fault: InjectionScenario.Fault
     ) async throws -> String? {
-        if case .signalled(let number) = end, fault != .killed { return "it crashed (signal \(number)): \(lines.last ?? "")" }
+        if case .signalled(let number) = end, fault != .killed {
+            return "it crashed (signal \(number)): \(lines.last ?? "")"
+        }
         switch scenario.promise {
         case .answered:
             let verdict = try await laboratory.check(resolve("{log}"), told + lines)

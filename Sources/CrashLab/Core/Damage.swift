@@ -29,7 +29,8 @@ package enum Damage: Hashable, Sendable, Codable {
         switch self {
         case .flip(let bit): bytes[bit / 8] ^= 1 << UInt8(bit % 8)
         case .cut(let length): bytes.removeLast(bytes.count - length)
-        case .zeros(let place, let count): bytes.replaceSubrange(place..<place + count, with: repeatElement(0, count: count))
+        case .zeros(let place, let count):
+            bytes.replaceSubrange(place..<place + count, with: repeatElement(0, count: count))
         case .misplaced(let from, let to, let count):
             let sector = Array(bytes[from..<from + count])
             bytes.replaceSubrange(to..<to + count, with: sector)

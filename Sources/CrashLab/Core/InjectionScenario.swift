@@ -46,7 +46,8 @@ package struct InjectionScenario: Hashable, Sendable {
             paths: logFiles),
         InjectionScenario(
             name: "export", start: .log, act: .drover(["export", "{log}", "--output", "{out}"]),
-            promise: .wholeOrNothing("{out}", leftovers: ["{out}.partial"]), paths: ["{out}", "{out}.partial", "{place}"]),
+            promise: .wholeOrNothing("{out}", leftovers: ["{out}.partial"]),
+            paths: ["{out}", "{out}.partial", "{place}"]),
         InjectionScenario(
             name: "import", start: .text, act: .drover(["import", "{text}", "--output", "{out}"]),
             promise: .wholeOrNothing("{out}", leftovers: ["{out}.partial"]),

@@ -155,7 +155,9 @@ package struct SimulatedDisk: Sendable {
     }
 
     private mutating func withFile(_ number: Int, _ body: (inout File) -> Void) throws(Impossible) {
-        guard case .file(var file) = nodes[number] else { throw Impossible(step: steps, what: "a directory is written") }
+        guard case .file(var file) = nodes[number] else {
+            throw Impossible(step: steps, what: "a directory is written")
+        }
         // Its place is emptied, so that the bytes are changed where they are.
         nodes[number] = .directory([:])
         body(&file)

@@ -26,11 +26,17 @@ package struct Trace: Sendable {
         package init(isCreated: Bool = false, isCut: Bool = false, isDirectory: Bool = false) {
             (self.isCreated, self.isCut, self.isDirectory) = (isCreated, isCut, isDirectory)
         }
+
+        fileprivate init(flags: UInt32) {
+            self.init(isCreated: flags & 1 != 0, isCut: flags & 2 != 0, isDirectory: flags & 4 != 0)
+        }
     }
 
     package struct Malformed: Error, CustomStringConvertible {
         package var step: Int
-        package var description: String { "the trace cannot be read at step \(step): was it cut, or written elsewhere?" }
+        package var description: String {
+            "the trace cannot be read at step \(step): was it cut, or written elsewhere?"
+        }
     }
 
     package var steps: [Step] = []
@@ -79,10 +85,7 @@ package struct Trace: Sendable {
         let offset = Int(clamping: header.offset)
         let word = header.kind
         switch word {
-        case 1:
-            let notes = OpenNotes(
-                isCreated: header.flags & 1 != 0, isCut: header.flags & 2 != 0, isDirectory: header.flags & 4 != 0)
-            return .open(file: header.file, path: text, notes)
+        case 1: return .open(file: header.file, path: text, OpenNotes(flags: header.flags))
         case 2: return .write(file: header.file, offset: offset, bytes: payload)
         case 3: return .truncate(file: header.file, length: offset)
         case 4: return .flush(file: header.file, before: base + offset)
@@ -93,7 +96,7 @@ package struct Trace: Sendable {
         case 9: return pair(payload).map { .rename($0, $1) }
         case 10: return pair(payload).map { .link($0, $1) }
         case 11: return .said(payload)
-        default: return nil
+        case _: return nil
         }
     }
 
