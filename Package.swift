@@ -56,7 +56,10 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let package = Package(
     name: "drover",
-    products: [],
+    products: [
+        // Preloaded by `drover crashtest`, beside which it must stand.
+        .library(name: "CRecorder", type: .dynamic, targets: ["CRecorder"])
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -80,6 +83,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CChecksum"),
         .target(name: "CProcess"),
+        .target(name: "CRecorder"),
 
         // Pure.
         room("Domain", [.deque]),
@@ -135,11 +139,16 @@ let package = Package(
                 "Domain", "Ports", "Codec", "Engine", "Projectors", "Views", "Swarm", "Packs", "Blobs", "Transfer",
                 "Wire", "Client", "Serving", .hummingbird, .httpTypes, .logging, .metrics, .lifecycle,
             ]),
+        // Attacks on the log.
+        room(
+            "CrashLab",
+            ["Domain", "Ports", "Codec", "EventLog", "LMDB", "Engine", "Processes", .crypto, .logging]),
         // What people and machines start.
         room(
             "Commands",
             [
                 "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client",
+                "CrashLab",
                 .argumentParser, .unixSignals, .logging,
             ]),
         .executableTarget(name: "drover", dependencies: ["Commands"], swiftSettings: rules),
@@ -191,6 +200,7 @@ let package = Package(
             [
                 "Client", "Domain", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .nio, .nioPosix, .logging,
             ]),
+        tests("CrashLab", ["CrashLab", "Ports", "Processes", "drover"]),
         tests("Commands", ["Commands", "Domain", "Ports", "Processes"]),
         tests(
             "Building",
