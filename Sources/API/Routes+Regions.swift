@@ -25,7 +25,8 @@ extension GlobalAPI {
     }
 
     @Sendable private func listRegions(_ request: Request, _ context: ServingContext) async throws -> Response {
-        _ = try QueryParameters(request, allowed: [])
+        let query = try QueryParameters(request, allowed: ["at"])
+        if let past = try await past(query) { return try .json(try await past.regions(), at: past.sequence) }
         let list = try await look { state, position in
             RegionList(regions: Self.regions(state), sequence: position.sequence)
         }

@@ -61,7 +61,9 @@ extension GlobalClient {
 
     // MARK: The whole
 
-    package func status() async throws(ClientFailure) -> StatusBody { try await connection.get("/v1/status") }
+    package func status(at moment: LogMoment? = nil) async throws(ClientFailure) -> StatusBody {
+        try await connection.get("/v1/status", query: Self.query(("at", moment)))
+    }
 
     /// One SELECT over the views, now or at a moment; the answer names the sequence that it is true at.
     package func query(_ sql: String, at moment: LogMoment? = nil) async throws(ClientFailure) -> QueryAnswer {

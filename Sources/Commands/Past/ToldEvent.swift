@@ -39,7 +39,7 @@ extension AskedLog {
     private func told(_ row: [String: WireValue]) throws -> ToldEvent {
         func number(_ column: String) -> UInt64 { row[column]?.number ?? 0 }
         guard let sequence = row["sequence"]?.number, let time = row["time"]?.integer,
-            let actor = row["actor"]?.text.flatMap(actorFromView),
+            let actor = row["actor"]?.text.flatMap({ EventActor($0) }),
             let payload = bytesFromHex(row["payload"]?.text ?? "")
         else { throw CommandStop(.failed, "drover: \(name) has an event that cannot be read: upgrade drover") }
         let header = FrameHeader(
@@ -55,15 +55,4 @@ extension AskedLog {
             frame: frame, type: row["name"]?.text ?? "", data: row["data"]?.text.map(JSONText.init),
             words: words(frame))
     }
-}
-
-/// `kind:name`, as the views name actors.
-private func actorFromView(_ text: String) -> EventActor? {
-    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-    let kinds: [String: EventActor.Kind] = [
-        "system": .system, "person": .person, "worker": .worker, "region": .region, "peer": .peer,
-        "projector": .projector,
-    ]
-    guard parts.count == 2, let kind = kinds[parts[0]] else { return nil }
-    return EventActor(kind: kind, name: parts[1])
 }
