@@ -6,6 +6,8 @@ import Foundation
 import Ports
 import Testing
 
+@testable import Commands
+
 /// A log out to a file and back.
 @Suite struct ExportTests {
     private let scratch: Scratch
