@@ -49,7 +49,7 @@ struct ShrinkCommand: AsyncParsableCommand {
                 for event in told { for line in ReplayCommand.lines(event, []) { Terminal.say(line) } }
             }
             guard let output else { return }
-            let origin = "\(log.isRegional ? "a region's" : "a") log of \(end) events"
+            let origin = "the first \(end) events of \(self.log)"
             try ScenarioFolder(log: shrinking.log, statement: statement, origin: origin)
                 .write(to: output, told: told, views: try await log.dump())
             Terminal.complain("\(output): the scenario")
@@ -60,7 +60,7 @@ struct ShrinkCommand: AsyncParsableCommand {
     }
 
     /// The log's frames up to where the statement first holds, whole commands.
-    private func incident() async throws -> ([Frame], LogSequence) {
+    func incident() async throws -> ([Frame], LogSequence) {
         try await LogPlace.with(log) { log in
             try log.requireGlobal()
             guard try await !log.holds(statement, at: .zero) else {
@@ -74,7 +74,7 @@ struct ShrinkCommand: AsyncParsableCommand {
         }
     }
 
-    private func shrink(_ frames: [Frame], _ end: LogSequence) async throws -> Shrinking {
+    func shrink(_ frames: [Frame], _ end: LogSequence) async throws -> Shrinking {
         let commands: [RecordedCommand<Global>]
         do throws(CodecFailure) {
             commands = try RecordedCommand.commands(of: frames, codec: GlobalCodec())

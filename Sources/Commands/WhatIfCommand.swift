@@ -45,7 +45,7 @@ struct WhatIfCommand: AsyncParsableCommand {
         }
     }
 
-    private func changes() throws -> [SettingChange] {
+    func changes() throws -> [SettingChange] {
         var settings = Settings()
         let changes = try set.map { text in
             guard let change = SettingChange(text) else {
@@ -61,7 +61,7 @@ struct WhatIfCommand: AsyncParsableCommand {
         return changes
     }
 
-    private func decide(_ log: any AskedLog, _ changes: [SettingChange]) async throws -> WhatIf {
+    func decide(_ log: any AskedLog, _ changes: [SettingChange]) async throws -> WhatIf {
         let frames = try await log.frames()
         guard !frames.isEmpty else { throw CommandStop(.refused, "drover: \(log.name) is empty: nothing to decide") }
         var whatif = WhatIf(identity: .alternative(of: frames)) { settings in

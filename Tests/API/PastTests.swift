@@ -154,4 +154,17 @@ struct PastTests {
             }
         }
     }
+
+    /// A peer's story is its region's to tell.
+    @Test func aPeersEventsAreItsRegions() async throws {
+        try await Fixture.run { fixture, client async throws in
+            try await fill(fixture)
+            let answer = try await client.get("/v1/regions/eu/peers/p1/events")
+            #expect(try answer.json(PeerEventsAnswer.self).events == ["p1"])
+            #expect(answer.headers[sequenceHeader] == fixture.engine.head.sequence.description)
+            #expect(try await client.get("/v1/regions/us/peers/p1/events").code == "unreachable")
+            #expect(try await client.get("/v1/regions/nowhere/peers/p1/events").code == "unknown-region")
+            #expect(try await client.get("/v1/regions/eu/peers/P!/events").code == "bad-path")
+        }
+    }
 }

@@ -1,5 +1,4 @@
 import Codec
-import Commands
 import Domain
 import EventLog
 import Foundation

@@ -30,7 +30,7 @@ struct ScenarioFolder {
     var log: AlternativeLog
     /// What holds at its end.
     var statement: String
-    /// How the original was named, and its events.
+    /// What it was shrunk from.
     var origin: String
 
     static let readme = "README.md"

@@ -44,8 +44,9 @@ struct Shrinking {
         _ = try await take(commands.filter { !$0.isHeartbeat && !$0.isStateHash })
         try await leaveOut()
         try await shortenTimes()
-        // A sooner end may make a command needless.
+        // A sooner end may make a command needless, and so may a later one, such as settings that shorten something.
         try await leaveOut()
+        if try await leaveOutStretched() { try await shortenTimes() }
         _ = try await take(commands.map { command in
             var command = command
             command.header.key = nil
@@ -98,6 +99,8 @@ struct Shrinking {
         for place in commands.indices.dropFirst() where place < commands.count {
             let gap = gap(at: place)
             guard gap > 0, try await !take(moved(place, by: gap)) else { continue }
+            // Those behind it may need their distance from others before it.
+            if try await take(moved(place, by: gap, alone: true)) { continue }
             var (short, long) = (Int64(0), (gap + 999) / 1000)
             // Invariant: it shows with a gap of `long` seconds (or the recorded one), and not with `short`.
             while long - short > 1, !isCut {
@@ -107,14 +110,34 @@ struct Shrinking {
         }
     }
 
+    /// How many times longer everything may take where that makes a command needless.
+    private static let stretch: Int64 = 20
+
+    private mutating func leaveOutStretched() async throws -> Bool {
+        var hasChanged = false
+        var place = pinned
+        while place < commands.count, !isCut {
+            let start = commands[0].time
+            var candidate = commands.map { command in
+                var command = command
+                command.time = start.adding(milliseconds: command.time.millisecondsSince(start) * Self.stretch)
+                return command
+            }
+            candidate.remove(at: place)
+            if try await take(candidate) { hasChanged = true } else { place += 1 }
+        }
+        return hasChanged
+    }
+
     private func gap(at place: Int) -> Int64 {
         place < commands.count ? commands[place].time.millisecondsSince(commands[place - 1].time) : 0
     }
 
-    private func moved(_ place: Int, by milliseconds: Int64) -> [Command] {
+    /// Earlier by so much: the command, and those behind it unless it moves alone.
+    private func moved(_ place: Int, by milliseconds: Int64, alone: Bool = false) -> [Command] {
         commands.enumerated().map { index, command in
             var command = command
-            if index >= place { command.time = command.time.adding(milliseconds: -milliseconds) }
+            if index == place || index > place && !alone { command.time = command.time.adding(milliseconds: -milliseconds) }
             return command
         }
     }

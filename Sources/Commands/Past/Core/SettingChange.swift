@@ -33,10 +33,7 @@ package struct SettingChange: Hashable, Sendable, LosslessStringConvertible {
 
     /// What of the world depends on it and is held as recorded all the same; empty for nothing.
     package var held: String {
-        switch name {
-        case "region-silent-seconds", "peer-silent-seconds": "silences are held as recorded, whatever \(name) says"
-        case "heartbeat-seconds": "workers speak when they did, whatever \(name) says"
-        default: ""
-        }
+        if name.hasSuffix("-silent-seconds") { return "silences are held as recorded, whatever \(name) says" }
+        return name == "heartbeat-seconds" ? "workers speak when they did, whatever \(name) says" : ""
     }
 }
