@@ -213,7 +213,8 @@ let package = Package(
         tests(
             "Scenario",
             [
-                "Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", "Wire", .argumentParser, .logging,
+                "Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", "Wire", .argumentParser,
+                .logging,
             ]),
         tests("Integration", ["Client", "Domain", "Wire", "Processes", "Ports", "projector", "drover"]),
     ]

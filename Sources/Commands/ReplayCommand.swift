@@ -105,11 +105,12 @@ struct ReplayCommand: AsyncParsableCommand {
         let number = String(repeating: " ", count: max(0, 6 - event.sequence.description.count)) + "\(event.sequence)"
         let clock = event.time.dropFirst("2026-01-01T".count).dropLast()
         let head = "\(Terminal.bold(number))  \(Terminal.dimmed(String(clock)))  \(event.words)"
-        return [head] + changes.map { change in
-            let before = change.before.map { "\(Terminal.colored(state: $0)) -> " } ?? ""
-            return "\(String(repeating: " ", count: 22))\(change.subject): \(before)"
-                + Terminal.colored(state: change.after ?? "gone")
-        }
+        return [head]
+            + changes.map { change in
+                let before = change.before.map { "\(Terminal.colored(state: $0)) -> " } ?? ""
+                return "\(String(repeating: " ", count: 22))\(change.subject): \(before)"
+                    + Terminal.colored(state: change.after ?? "gone")
+            }
     }
 
     /// How far to play before the next question.

@@ -35,7 +35,9 @@ struct ShrinkCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        guard attempts > 0 else { throw CommandStop(.refused, "drover: --attempts is \(attempts): it must be positive") }
+        guard attempts > 0 else {
+            throw CommandStop(.refused, "drover: --attempts is \(attempts): it must be positive")
+        }
         if let output, FileManager.default.fileExists(atPath: output) {
             throw CommandStop(.refused, "drover: \(output) is there already: remove it, or name another place")
         }

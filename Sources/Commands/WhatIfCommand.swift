@@ -11,8 +11,8 @@ struct WhatIfCommand: AsyncParsableCommand {
         abstract: "Decide a log's commands again under other settings, and show what would have been otherwise.",
         discussion: """
             Held as recorded is the world outside: what people asked, what workers, regions and peers said and when, who \
-            fell silent, when the engine started or stood still. Ends of leases, deployments and reissues are planned \
-            again. What the world would have said to something else that happens is not recorded: those events are told \
+            was silent from when on, when the engine started or stood still. Ends of leases, deployments, reissues and \
+            when a region counts as silent are planned again. What the world would have said to something else that happens is not recorded: those events are told \
             as undecided, and the log goes on without them. A worker that asked for a job and there gets none goes on \
             asking.
 
@@ -70,7 +70,12 @@ struct WhatIfCommand: AsyncParsableCommand {
             settings.heartbeatSeconds = min(settings.heartbeatSeconds, settings.leaseSeconds)
         }
         do throws(CodecFailure) {
-            whatif.take(try RecordedCommand.commands(of: frames, codec: GlobalCodec()))
+            let commands = try RecordedCommand<Global>.commands(of: frames, codec: GlobalCodec())
+            let line = ProgressLine()
+            defer { line.end() }
+            whatif.take(commands) { count in
+                if Terminal.showsProgress { line.show("deciding again: command \(count) of \(commands.count)") }
+            }
         } catch {
             throw CommandStop(.failed, "drover: \(log.name): \(error.message)")
         }
@@ -85,9 +90,8 @@ struct WhatIfCommand: AsyncParsableCommand {
                 ? "decided again by this version, under the log's own settings"
                 : "what if \(changes.map(\.description).joined(separator: ", "))")
         Terminal.say(
-            "held as recorded: what people, workers, regions and peers said, and when; silences; the engine's starts "
-                + "and stalls")
-        Terminal.say("planned again: ends of leases, deployments, reissues")
+            "held as recorded: what people, workers, regions and peers said, and when; the engine's starts and stalls")
+        Terminal.say("planned again: ends of leases, deployments, reissues, when a region counts as silent")
         for held in changes.map(\.held) where !held.isEmpty { Terminal.say("note: \(held)") }
         Terminal.say("")
         guard let first = told.first(where: { $0.kind != .changed }) ?? told.first else {

@@ -23,7 +23,8 @@ import Testing
                 parts.append(.command([line], prints: []))
             } else if isConsole, case .command(let typed, let prints)? = parts.last {
                 let isMore = prints.isEmpty && line.hasPrefix("> ")
-                parts[parts.count - 1] = .command(typed + (isMore ? [line] : []), prints: prints + (isMore ? [] : [line]))
+                parts[parts.count - 1] = .command(
+                    typed + (isMore ? [line] : []), prints: prints + (isMore ? [] : [line]))
             } else {
                 parts.append(.text(line))
             }

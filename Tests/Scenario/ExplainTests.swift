@@ -64,7 +64,8 @@ import Testing
         #expect(lines.first?.state == "live" && lines.first?.type == "peer-enrolled")
         let states = lines.compactMap(\.state)
         #expect(states.contains("hello build 1 healthy") && states.last == "hello build 2 healthy", "\(states)")
-        #expect(lines.contains { $0.state == nil && $0.words.hasSuffix("the target of hello is build 2, revision 1.2") })
+        #expect(
+            lines.contains { $0.state == nil && $0.words.hasSuffix("the target of hello is build 2, revision 1.2") })
         #expect(lines.allSatisfy { !$0.words.contains("two-2") })
     }
 

@@ -40,12 +40,15 @@ import Testing
     @Test func everyPartOfTheStateIsTold() async throws {
         let changes = try await changes("first-deploy", after: 0, upTo: 61)
         for words in [
-            "job 2: running (attempt 1 on builder-1) -> failed (exit)", ", to be cancelled", "build 1 in region two: stored",
+            "job 2: running (attempt 1 on builder-1) -> failed (exit)", ", to be cancelled",
+            "build 1 in region two: stored",
             "deployment 1.1: waiting -> running", "target of hello (global): build 1 at revision",
             "region one: live", "worker builder-1: idle -> waiting", "2 of 2 healthy",
         ] { #expect(changes.contains { $0.contains(words) }, "\(words)") }
         let regional = try await self.changes("crash", "region-one", after: 0, upTo: 1000)
-        for words in ["pack 3: wanted, its job goes on", "hello on peer one-1: ", "peer one-2: live", "region two: live"] {
+        for words in [
+            "pack 3: wanted, its job goes on", "hello on peer one-1: ", "peer one-2: live", "region two: live",
+        ] {
             #expect(regional.contains { $0.contains(words) }, "\(words)")
         }
     }

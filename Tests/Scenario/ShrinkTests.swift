@@ -100,7 +100,9 @@ import Testing
 
     @Test func otherLogsAreRefused() async throws {
         let regional = RecordedLog(scenario: "crash", name: "region-one").folder.appending(path: "log.ndjson").path
-        for arguments in [[regional, Self.refusal], ["/nowhere", Self.refusal], [file("crash"), Self.refusal, "--attempts", "0"]] {
+        for arguments in [
+            [regional, Self.refusal], ["/nowhere", Self.refusal], [file("crash"), Self.refusal, "--attempts", "0"],
+        ] {
             let command = try ShrinkCommand.parse(arguments)
             await #expect(throws: CommandStop.self) { try await command.run() }
         }

@@ -10,7 +10,9 @@ extension RunningLog {
         var deaf: [RegionName] = []
         for region in try await client.regions().regions where region.status != .removed {
             do throws(ClientFailure) {
-                guard try await client.peers(of: region.name).peers.contains(where: { $0.name == name }) else { continue }
+                guard try await client.peers(of: region.name).peers.contains(where: { $0.name == name }) else {
+                    continue
+                }
                 return Story.lines(ofPeer: try told(try await client.events(of: name, in: region.name)))
             } catch {
                 deaf.append(region.name)

@@ -47,11 +47,12 @@ struct Shrinking {
         // A sooner end may make a command needless, and so may a later one, such as settings that shorten something.
         try await leaveOut()
         if try await leaveOutStretched() { try await shortenTimes() }
-        _ = try await take(commands.map { command in
-            var command = command
-            command.header.key = nil
-            return command
-        })
+        _ = try await take(
+            commands.map { command in
+                var command = command
+                command.header.key = nil
+                return command
+            })
         try await moveStart()
         return true
     }
@@ -105,7 +106,11 @@ struct Shrinking {
             // Invariant: it shows with a gap of `long` seconds (or the recorded one), and not with `short`.
             while long - short > 1, !isCut {
                 let middle = short + (long - short) / 2
-                if try await take(moved(place, by: self.gap(at: place) - middle * 1000)) { long = middle } else { short = middle }
+                if try await take(moved(place, by: self.gap(at: place) - middle * 1000)) {
+                    long = middle
+                } else {
+                    short = middle
+                }
             }
         }
     }
@@ -137,7 +142,9 @@ struct Shrinking {
     private func moved(_ place: Int, by milliseconds: Int64, alone: Bool = false) -> [Command] {
         commands.enumerated().map { index, command in
             var command = command
-            if index == place || index > place && !alone { command.time = command.time.adding(milliseconds: -milliseconds) }
+            if index == place || index > place && !alone {
+                command.time = command.time.adding(milliseconds: -milliseconds)
+            }
             return command
         }
     }

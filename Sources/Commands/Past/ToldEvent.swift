@@ -73,7 +73,8 @@ extension AskedLog {
             cause: LogSequence(rawValue: number("cause")), actor: actor, key: row["key"]?.text,
             isDerived: number("derived") == 1)
         return Frame(
-            header: header, type: UInt16(clamping: number("type")), schemaRevision: UInt16(clamping: number("revision")),
+            header: header, type: UInt16(clamping: number("type")),
+            schemaRevision: UInt16(clamping: number("revision")),
             payload: payload)
     }
 }

@@ -27,7 +27,8 @@ extension AlternativeLog {
         _ asked: GlobalCommand, _ command: RecordedCommand<Global>, _ map: inout IdentityMap
     ) {
         guard let known = try? map.command(asked),
-            case .accepted(let events, let answer) = decide(known, like: command.header)
+            case .accepted(let events, let answer) = decide(
+                known, like: command.header, cause: command.header.cause == .zero ? .zero : head.sequence)
         else { return map.learn(command.events, [], nil) }
         map.learn(command.events, events, answer)
     }

@@ -31,9 +31,12 @@ package struct SettingChange: Hashable, Sendable, LosslessStringConvertible {
         for field in Self.fields where field.name == name { settings[keyPath: field.path] = value }
     }
 
-    /// What of the world depends on it and is held as recorded all the same; empty for nothing.
+    /// What of the world depends on it and is not in the log, or held as recorded all the same; empty for nothing.
     package var held: String {
-        if name.hasSuffix("-silent-seconds") { return "silences are held as recorded, whatever \(name) says" }
+        if name == "peer-silent-seconds" {
+            return "peers' silences are in their regions' logs: nothing here depends on them"
+        }
+        if name == "region-silent-seconds" { return "silences that ended before they were noticed are not in the log" }
         return name == "heartbeat-seconds" ? "workers speak when they did, whatever \(name) says" : ""
     }
 }

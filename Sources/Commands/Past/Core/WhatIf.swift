@@ -5,7 +5,8 @@ package import Domain
 /// Held as recorded is the world outside: what people asked, what workers, regions and peers said, and when; who fell
 /// silent; the engine's own starts, stalls and clock. What the projectors do that look at the state alone (ends of
 /// leases, deployments, reissues) is planned again: at the recorded time where it is due in the recorded state as well,
-/// else at the moment at which it is due. Nobody outside gives other answers than the recorded ones: where one would
+/// else at the moment at which it is due. A region's recorded silence is noticed as much earlier or later as its setting
+/// says, or not at all where the region spoke before. Nobody outside gives other answers than the recorded ones: where one would
 /// have to, that is undecided. One thing is known all the same: a worker that asked for a job and there gets none goes
 /// on asking.
 package struct WhatIf {
@@ -45,10 +46,14 @@ package struct WhatIf {
     private var recorded = Global.initialState
     private var map = IdentityMap()
     private var isChanged = false
+    /// Where events of commands that were accepted stand in the other log: what others name as their cause.
+    private var places: [LogSequence: LogSequence] = [:]
     /// Workers whose recorded claim got nothing, oldest first: they go on asking.
     private var asking: [(worker: WorkerName, recorded: Command)] = []
     /// The job that a worker got instead of its recorded one: how its build ends is not recorded.
     private var unrecorded: [WorkerName: JobID] = [:]
+    /// Regions' silences that are noticed earlier or later than recorded.
+    private var silences = Silences()
     /// What the projectors did before its recorded time came, or instead of it.
     private var ahead: [(command: GlobalCommand, time: Timestamp)] = []
 
@@ -58,16 +63,28 @@ package struct WhatIf {
         self.change = change
     }
 
-    /// Takes the log's commands, in order.
-    package mutating func take(_ commands: [Command]) {
-        for command in commands { take(command) }
+    /// Takes the whole log's commands, in order.
+    ///
+    /// - Parameter progress: called with how many were taken, now and then.
+    package mutating func take(_ commands: [Command], progress: (Int) -> Void = { _ in }) {
+        silences = Silences(commands, change: change)
+        for (place, command) in commands.enumerated() {
+            take(command)
+            if place % 1000 == 0 { progress(place) }
+        }
+        project(until: log.now)
     }
 
     private mutating func take(_ command: Command) {
+        while let silence = silences.next(until: command.time) { fallSilent(silence.command, at: silence.time) }
         if !command.isStart { project(until: command.time) }
         log.advance(to: command.time)
         switch command.content {
         case .command(let asked):
+            if let reason = silences.moved[command.header.command] {
+                note(.gone, command, reason)
+                break
+            }
             if !isChanged { changeSettings(like: command.header) }
             if Projecting.isTheirs(command.header) { again(asked, command) } else { decide(asked, command) }
         case .fact(let fact): record(fact, command)
@@ -77,6 +94,17 @@ package struct WhatIf {
         }
         for envelope in command.envelopes { Global.reduce(&recorded, envelope) }
         serveAsking()
+    }
+
+    /// A region's silence is noticed at another moment than recorded.
+    private mutating func fallSilent(_ command: Command, at time: Timestamp) {
+        project(until: time)
+        log.advance(to: time)
+        let before = log.batches.count
+        guard case .command(let asked) = command.content,
+            case .accepted(let events, _) = log.decide(asked, like: command.header), !events.isEmpty
+        else { return }
+        add(log.batches.dropFirst(before).flatMap(\.frames), "it was due")
     }
 
     /// Settings of the start are changed by a command of their own, before the first one.
@@ -106,18 +134,26 @@ package struct WhatIf {
             asked = .changeSettings(settings)
         }
         let before = log.batches.count
-        let outcome = log.decide(asked, like: command.header, cause: command.header.cause)
+        let outcome = log.decide(asked, like: command.header, cause: places[command.header.cause] ?? .zero)
         switch outcome {
         case .accepted(let events, let answer):
+            let frames = log.batches.dropFirst(before).flatMap(\.frames)
             map.learn(command.events, events, answer)
             noteClaim(command, answer)
-            compare(command, log.batches.dropFirst(before).flatMap(\.frames), events)
+            place(command, frames)
+            compare(command, frames, events)
         case .refused(let refusal):
             map.learn(command.events, [], nil)
             if case .log(let fact)? = Global.refusalEvent(refusal, count: 1, state: log.state, now: log.now) {
                 try? log.record(fact, like: command.header)
             }
             note(.refused, command, "\(refusal.code.rawValue): \(refusal.message)")
+        }
+    }
+
+    private mutating func place(_ command: Command, _ frames: [Frame]) {
+        for (recorded, other) in zip(command.frames, frames) {
+            places[recorded.header.sequence] = other.header.sequence
         }
     }
 
@@ -207,10 +243,9 @@ package struct WhatIf {
     }
 
     private mutating func perform(_ command: GlobalCommand, by actor: EventActor) {
-        var header = FrameHeader(
-            epoch: .first, sequence: .zero, time: log.now, command: .zero, cause: log.head.sequence, actor: actor,
-            key: nil, isDerived: true)
-        header.cause = log.head.sequence
+        let header = FrameHeader(
+            epoch: .first, sequence: .zero, time: log.now, command: .zero, cause: .zero, actor: actor, key: nil,
+            isDerived: true)
         let before = log.batches.count
         guard case .accepted(let events, let answer) = log.decide(command, like: header, cause: log.head.sequence),
             !events.isEmpty
@@ -226,6 +261,7 @@ package struct WhatIf {
         if case .stateHashed = fact { return }
         do {
             try log.record(fact, like: command.header)
+            place(command, log.batches.last?.frames ?? [])
             same += 1
         } catch {
             note(.undecided, command, "it does not fit into a log: \(error)")
@@ -247,6 +283,7 @@ package struct WhatIf {
         guard case .log(let fact)? = Global.refusalEvent(refusal, count: count, state: log.state, now: log.now),
             (try? log.record(fact, like: command.header)) != nil
         else { return note(.gone, command, "one of its kind was recorded less than a minute before") }
+        place(command, log.batches.last?.frames ?? [])
         same += 1
     }
 
@@ -257,15 +294,19 @@ package struct WhatIf {
             same += 1
             return
         }
-        for place in 0..<max(frames.count, command.frames.count) {
-            let (was, would) = (
-                place < command.frames.count ? command.frames[place] : nil, place < frames.count ? frames[place] : nil
-            )
-            if place < events.count, place < command.events.count, events[place] == command.events[place] { continue }
-            let isSameKind = was?.type == would?.type
-            if let was, !isSameKind { add(.gone, was, nil, "") }
-            if let would { add(isSameKind ? .changed : .new, isSameKind ? was : nil, would, "") }
+        let difference = events.difference(from: command.events)
+        var added = difference.insertions.compactMap { change -> Frame? in
+            if case .insert(let place, _, _) = change { frames[place] } else { nil }
         }
+        for case .remove(let place, _, _) in difference.removals {
+            let was = command.frames[place]
+            if let other = added.firstIndex(where: { $0.type == was.type }) {
+                add(.changed, was, added.remove(at: other), "")
+            } else {
+                add(.gone, was, nil, "")
+            }
+        }
+        add(added, "")
     }
 
     private mutating func add(_ frames: [Frame], _ reason: String) {
@@ -291,7 +332,8 @@ extension IdentityMap.Missing {
     /// Whether the world goes on about something that never came to be: what it would have done instead is not known.
     fileprivate func isWorlds(_ command: GlobalCommand) -> Bool {
         switch command {
-        case .queue(.heartbeat), .queue(.reportUploaded), .queue(.reportFailed), .queue(.release), .packStored, .packLost,
+        case .queue(.heartbeat), .queue(.reportUploaded), .queue(.reportFailed), .queue(.release), .packStored,
+            .packLost,
             .fleet:
             true
         case .queue, .targets, .changeSettings: false
