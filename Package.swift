@@ -224,7 +224,10 @@ let package = Package(
         tests("House", [.crypto]),
         tests(
             "Scenario",
-            ["Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", "Wire", .logging]),
+            [
+                "Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", "Wire", .argumentParser,
+                .logging,
+            ]),
         tests("Integration", ["Client", "Domain", "Wire", "Processes", "Ports", "projector", "drover"]),
     ]
 )

@@ -42,6 +42,9 @@ package protocol OutputReader: Sendable {
 package protocol PeerDirectory: Sendable {
     /// The region's own answer, a JSON document.
     func peers(of region: RegionName, endpoint: String) async throws(Problem) -> [UInt8]
+
+    /// What concerns one peer in the region's log, the region's own answer.
+    func events(of peer: PeerName, in region: RegionName, endpoint: String) async throws(Problem) -> [UInt8]
 }
 
 /// The SQL views.

@@ -16,7 +16,8 @@ extension GlobalAPI {
     }
 
     @Sendable private func listWorkers(_ request: Request, _ context: ServingContext) async throws -> Response {
-        _ = try QueryParameters(request, allowed: [])
+        let query = try QueryParameters(request, allowed: ["at"])
+        if let past = try await past(query) { return try .json(try await past.workers(), at: past.sequence) }
         let list = try await look { state, position in
             WorkerList(workers: Self.workers(state), sequence: position.sequence)
         }

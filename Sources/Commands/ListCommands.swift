@@ -9,10 +9,12 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status", abstract: "The whole system on one page.")
 
     @OptionGroup var server: ServerOptions
+    @OptionGroup var past: PastOptions
 
     func run() async throws {
-        let status = try await server.client().status()
+        let status = try await server.client().status(at: past.at)
         if server.json { return try Terminal.say(json: status) }
+        past.say(status.sequence)
         let jobs = status.jobs
         Terminal.say("log     \(status.log) epoch \(status.epoch) sequence \(status.sequence)")
         Terminal.say(
@@ -46,14 +48,19 @@ struct TargetsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "targets", abstract: "What each app should run.")
 
     @OptionGroup var server: ServerOptions
+    @OptionGroup var past: PastOptions
 
     func run() async throws {
-        let list = try await server.client().targets()
+        let list = try await server.client().targets(at: past.at)
         if server.json { return try Terminal.say(json: list) }
-        Self.show(list.targets)
+        past.say(list.sequence)
+        Self.show(
+            list.targets,
+            emptyNote: past.at != nil ? "no targets then" : "no targets yet: drover deploy APP --build ID --reason TEXT"
+        )
     }
 
-    static func show(_ targets: [TargetBody]) {
+    static func show(_ targets: [TargetBody], emptyNote: String = "") {
         var table = Table(["APP", "SCOPE", "REVISION", "BUILD", "PREVIOUS", "HEALTHY", "BY", "REASON"])
         for target in targets {
             let healthy = target.regions.map { UInt64($0.healthy) }.reduce(0, +)
@@ -63,7 +70,7 @@ struct TargetsCommand: AsyncParsableCommand {
                 target.previousBuild?.description ?? "", "\(healthy)/\(selected)", target.actor, target.reason,
             ])
         }
-        table.show(emptyNote: "no targets yet: drover deploy APP --build ID --reason TEXT")
+        table.show(emptyNote: emptyNote)
     }
 }
 

@@ -38,6 +38,28 @@ enum Terminal {
     }
 }
 
+extension Terminal {
+    /// A state in the colour of its first word.
+    static func colored(state: String) -> String {
+        let word = state.prefix { $0 != " " && $0 != "," }
+        return colored(String(word)) + state.dropFirst(word.count)
+    }
+
+    /// A line that the next one takes the place of.
+    static func prompt(_ text: String) { write(Data("\r\u{1b}[K\(dimmed(text))".utf8)) }
+
+    /// A line's less important part.
+    static func dimmed(_ text: String) -> String { usesColor && !text.isEmpty ? "\u{1b}[2m\(text)\u{1b}[0m" : text }
+
+    /// In a colour of the terminal's, by its number.
+    static func painted(_ text: String, _ color: String) -> String {
+        usesColor ? "\u{1b}[\(color)m\(text)\u{1b}[0m" : text
+    }
+
+    /// A line's most important part.
+    static func bold(_ text: String) -> String { usesColor && !text.isEmpty ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
+}
+
 /// Rows under a header, columns aligned.
 struct Table {
     private var rows: [[String]]

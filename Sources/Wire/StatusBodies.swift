@@ -16,7 +16,8 @@ package struct StatusBody: Hashable, Sendable, Codable {
     package var log: LogIdentity
     package var epoch: Epoch
     package var sequence: LogSequence
-    package var chain: Digest
+    /// Nil at a sequence of the past that is not the end of a batch.
+    package var chain: Digest?
     package var version: String
     package var jobs: Jobs
     package var builds: Int
@@ -32,7 +33,18 @@ package struct StatusBody: Hashable, Sendable, Codable {
         position: LogPosition, version: String, jobs: Jobs, builds: Int, regions: [RegionBody], workers: [WorkerBody],
         targets: [TargetBody], deployments: [DeploymentBody]
     ) {
-        (log, epoch, sequence, chain) = (position.log, position.epoch, position.sequence, position.chain)
+        self.init(
+            log: position.log, epoch: position.epoch, sequence: position.sequence, chain: position.chain,
+            version: version, jobs: jobs, builds: builds, regions: regions, workers: workers, targets: targets,
+            deployments: deployments)
+    }
+
+    package init(
+        log: LogIdentity, epoch: Epoch, sequence: LogSequence, chain: Digest?, version: String, jobs: Jobs,
+        builds: Int, regions: [RegionBody], workers: [WorkerBody], targets: [TargetBody],
+        deployments: [DeploymentBody]
+    ) {
+        (self.log, self.epoch, self.sequence, self.chain) = (log, epoch, sequence, chain)
         (self.version, self.jobs, self.builds) = (version, jobs, builds)
         (self.regions, self.workers, self.targets) = (regions, workers, targets)
         self.deployments = deployments

@@ -197,6 +197,11 @@ final class FixtureRegion: OutputReader, PeerDirectory {
         guard region == .eu else { throw Problem(.unreachable, "region \(region) does not answer") }
         return Array(#"{"peers":[],"sequence":0}"#.utf8)
     }
+
+    func events(of peer: PeerName, in region: RegionName, endpoint: String) async throws(Problem) -> [UInt8] {
+        guard region == .eu else { throw Problem(.unreachable, "region \(region) does not answer") }
+        return Array(#"{"events":["\#(peer)"],"truncated":false,"sequence":0}"#.utf8)
+    }
 }
 
 final class FixtureReadiness: Readiness {

@@ -48,6 +48,18 @@ package enum LogPlace {
         }
     }
 
+    /// The same for a global log in memory.
+    static func with<Answer>(
+        _ batches: [FrameBatch], named name: String, _ body: (RecordedViews<GlobalViews>) async throws -> Answer
+    ) async throws -> Answer {
+        try await withScratch { scratch in
+            let views = try RecordedViews<GlobalViews>(name, in: scratch, codec: GlobalCodec()) { $0.words(by: $1) }
+            defer { views.close() }
+            try views.add(batches)
+            return try await body(views)
+        }
+    }
+
     private static func files(at place: String) throws -> LogFiles {
         guard let isDirectory = isDirectory(place) else {
             throw CommandStop(.refused, "drover: there is no \(place): name a log's directory, an export, or a URL")
@@ -76,14 +88,14 @@ package enum LogPlace {
     }
 
     /// A directory that goes when the body ends, or when the command is interrupted.
-    private static func withScratch<Answer>(_ body: (String) async throws -> Answer) async throws -> Answer {
+    static func withScratch<Answer>(_ body: (String) async throws -> Answer) async throws -> Answer {
         let path = FileManager.default.temporaryDirectory.path + "/drover-past-\(UUID().uuidString)"
         try FileManager.default.createDirectory(
             atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         Interruption.remove(path)
         defer {
             try? FileManager.default.removeItem(atPath: path)
-            Interruption.remove(nil)
+            Interruption.removed(path)
         }
         do { return try await body(path) } catch let failure as StoreFailure {
             throw CommandStop(.failed, "drover: \(failure)")

@@ -70,6 +70,9 @@ final class RecordedViews<Mapping: ViewMapping>: AskedLog {
         }
     }
 
+    /// Every table and view, as text.
+    func dump() async throws -> ViewDump { try await ViewDump.of(views) }
+
     func words(_ frame: Frame) -> String { frameWords(frame, codec, say) }
 
     private static func value(_ value: SQLValue) -> WireValue {
