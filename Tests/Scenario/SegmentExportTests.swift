@@ -7,6 +7,7 @@ import Logging
 import Ports
 import Testing
 import Views
+import Wire
 
 @testable import Commands
 
@@ -36,6 +37,11 @@ import Views
         let copy = try EventLog.open(directory: scratch.inside("back/log"), mode: .readOnly)
         _ = try LogText.export(copy, to: scratch.inside("text"))
         #expect(try [UInt8](Data(contentsOf: URL(filePath: scratch.inside("text")))) == log.bytes())
+        // Questions about the past are asked of it as of any other form.
+        let count = try await LogPlace.with(scratch.inside("out")) {
+            try await $0.query("SELECT count(*) FROM events", at: nil).rows
+        }
+        #expect(count == [[.integer(Int64(end.sequence.rawValue))]])
         // Every form of it is the same to `verify`.
         var hashes: Set<Digest?> = []
         for place in ["data/log", "out", "back/log", "text"] {
@@ -65,7 +71,8 @@ import Views
     @Test func aDamagedExportMakesNothing() async throws {
         _ = try makeData(global)
         _ = try await LogSegments.export(scratch.inside("data"), to: scratch.inside("out"))
-        let objects = FileManager.default.enumerator(atPath: scratch.inside("out/named"))?
+        let objects =
+            FileManager.default.enumerator(atPath: scratch.inside("out/named"))?
             .compactMap { $0 as? String }.filter { $0.contains(".blobs/") } ?? []
         #expect(objects.count == 2)
         for object in objects {
