@@ -107,7 +107,8 @@ struct VerifyCommand: AsyncParsableCommand {
         let files = FileManager.default
         if files.fileExists(atPath: place + "/data.mdb") { return [place] }
         let below = files.enumerator(atPath: place)?.compactMap { $0 as? String } ?? []
-        return below.filter { $0.hasSuffix("/data.mdb") || $0 == "data.mdb" }.sorted()
+        // A proof of a backup that is under way makes a log aside, for itself.
+        return below.filter { $0.hasSuffix("/data.mdb") && !$0.contains("backup-proof/") }.sorted()
             .map { "\(place)/\($0.dropLast("/data.mdb".count))" }
     }
 

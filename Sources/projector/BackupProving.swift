@@ -1,6 +1,7 @@
 import ArgumentParser
 import Blobs
 import Codec
+import Dispatch
 import Domain
 import Engine
 import EventLog
@@ -29,7 +30,7 @@ struct BackupProving<A: Aggregate>: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            var last = lastProof()
+            var last = await Self.aside { lastProof() }
             if let last { status.proved(at: last.sequence, last.time) }
             while !Task.isCancelled {
                 var pause = Self.lookSeconds
@@ -44,6 +45,13 @@ struct BackupProving<A: Aggregate>: Service {
                 }
                 try? await Task.sleep(for: .seconds(pause))
             }
+        }
+    }
+
+    /// Long work, off the threads that answer requests.
+    private static func aside<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global(qos: .utility).async { continuation.resume(returning: work()) }
         }
     }
 
@@ -76,7 +84,7 @@ struct BackupProving<A: Aggregate>: Service {
     private func prove() async throws -> (sequence: LogSequence, time: Timestamp) {
         let start = ContinuousClock.now
         let (state, position) = try await engine.read { ($0, $1) }
-        let expected = try StateCodec.stateHash(state)
+        let expected = try await Self.aside { Result { try StateCodec.stateHash(state) } }.get()
         try await waitForBackup(of: position.sequence)
         let found = try await restored(position)
         guard found.log == position.log, found.sequence == position.sequence, found.chain == position.chain else {

@@ -118,7 +118,6 @@ struct BackupKeeping: Service {
 
     private func keep(_ store: DirectoryBlobStore) async {
         var backup = LogBackup(of: log, kind: kind, blobs: blobs, to: store)
-        var missing: UInt64 = 0
         await backup.follow { result in
             switch result {
             case .success(let end): status.reached(end)
@@ -126,8 +125,8 @@ struct BackupKeeping: Service {
             }
             return true
         }
-        missing = backup.missingBlobs
-        if missing > 0 { logger.warning("blobs that the log names are missing", metadata: ["count": "\(missing)"]) }
+        // What came while this was told to stop.
+        if let end = try? await backup.round() { status.reached(end) }
     }
 
     private func note(_ failure: String) {

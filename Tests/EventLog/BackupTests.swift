@@ -188,6 +188,25 @@ import Testing
         #expect(sealed.count > 5 && Set(sealed).count == sealed.count)
     }
 
+    /// What a store that failed could not remove goes at the next start.
+    @Test func leftoversAreSweptAtTheNextStart() async throws {
+        var backup = backup()
+        for _ in 1...40 {
+            try grow(by: 10)
+            _ = try await backup.round()
+        }
+        let stale = "backups/\(testIdentity)/index/00000000000000000001"
+        let end = try log.position(at: LogSequence(rawValue: 10))
+        let early = SegmentName(first: LogSequence(rawValue: 1), end: try #require(end))
+        store.change(stale) { $0 = [1] }
+        store.change("backups/\(testIdentity)/tail/\(early)") { $0 = [1] }
+        try grow(by: 10)
+        var next = self.backup()
+        _ = try await next.round()
+        #expect(!store.names.contains(stale) && !store.names.contains { $0.hasSuffix("tail/\(early)") })
+        #expect(try await restore().end == log.head())
+    }
+
     /// A log that lost its end after a backup does not overwrite what the backup has.
     @Test func aLogThatLostEventsIsRefusedUntilANewEpoch() async throws {
         var backup = backup()

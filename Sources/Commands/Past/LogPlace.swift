@@ -6,11 +6,11 @@ import Ports
 import Views
 
 /// What people name a log by: `.` or a server's URL for the running system, a data directory, a log's directory, or
-/// a file that `drover export` wrote.
+/// what `drover export` wrote.
 package enum LogPlace {
     static let help = """
         LOG is the running system (. or a server's URL), a data directory (its global log), a log's directory (with \
-        data.mdb), or a file that export wrote. A log in files is read into views of its own in a temporary directory; \
+        data.mdb), or a file or directory that export wrote. A log in files is read into views of its own in a temporary directory; \
         it may be in use meanwhile.
         """
 
@@ -35,8 +35,8 @@ package enum LogPlace {
     ) async throws -> Answer {
         if place == "." { return try await body(RunningLog(client: try ServerOptions.client(at: nil))) }
         if place.contains("://") { return try await body(RunningLog(client: try ServerOptions.client(at: place))) }
-        let source = try files(at: place)
         return try await withScratch { scratch in
+            let source = try await files(at: place, scratch)
             if try source.isRegional() {
                 let views = try RecordedViews<RegionalViews>(place, in: scratch, codec: RegionalCodec()) {
                     $0.words(by: $1)
@@ -60,12 +60,13 @@ package enum LogPlace {
         }
     }
 
-    private static func files(at place: String) throws -> LogFiles {
+    private static func files(at place: String, _ scratch: String) async throws -> LogFiles {
         guard let isDirectory = isDirectory(place) else {
             throw CommandStop(.refused, "drover: there is no \(place): name a log's directory, an export, or a URL")
         }
         guard isDirectory else { return .export(place) }
-        let directory = try directory(in: place)
+        if StorePlace.holdsBackup(place) { _ = try await LogSegments.restore(place, to: scratch + "/restored") }
+        let directory = try directory(in: StorePlace.holdsBackup(place) ? scratch + "/restored" : place)
         do throws(StoreFailure) {
             return .directory(try EventLog.open(directory: directory, mode: .readOnly))
         } catch {

@@ -244,12 +244,16 @@ extension LogBackup {
         return Set(try await BackupReader(store: store).index(log.identity, generation)?.tail.map(\.name) ?? [])
     }
 
-    /// Removes pieces that a backup left which ended before it wrote its index. Pieces behind the sealed end may be
-    /// those of another backup that is at work.
+    /// Removes pieces that a backup left which ended before it wrote its index, and indexes that it did not come to
+    /// remove. Pieces behind the sealed end may be those of another backup that is at work.
     private func sweep(behind index: BackupIndex) async throws {
         let reader = BackupReader(store: store)
         var named: Set<SegmentName> = []
         for generation in try await reader.generations(of: log.identity) {
+            guard generation + settings.keptIndexes > index.generation else {
+                try await store.delete(.named(BackupNames.index(log.identity, generation)))
+                continue
+            }
             named.formUnion(try await reader.index(log.identity, generation)?.tail.map(\.name) ?? [])
         }
         for name in try await reader.segments(in: BackupNames.tailFolder(log.identity))
