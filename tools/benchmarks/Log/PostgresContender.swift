@@ -53,6 +53,14 @@ final class PostgresContender: Contender {
             ])
         try await server.start(
             program, arguments, environment: try SlowFlush.environment(slowedMicroseconds), port: port)
+        // It takes connections before it takes questions.
+        let start = ContinuousClock.now
+        while (try? await run("pg_isready", ["-h", "127.0.0.1", "-p", "\(port)", "-q"])) == nil {
+            guard elapsed(since: start) < ServerProcess.readySeconds else {
+                throw BenchmarkFailure("PostgreSQL does not become ready")
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     func claim(workers: Int, seconds: Double) async throws -> LoadResult {
