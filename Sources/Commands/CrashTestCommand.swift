@@ -92,7 +92,7 @@ struct CrashTestCommand: AsyncParsableCommand {
         Interruption.remove(place)
         defer {
             try? FileManager.default.removeItem(atPath: place)
-            Interruption.remove(nil)
+            Interruption.removed(place)
         }
         do { try await body(place, seed) } catch let failure as LaboratoryFailure {
             throw CommandStop(.failed, "drover: \(failure)")

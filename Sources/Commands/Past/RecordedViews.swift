@@ -36,6 +36,9 @@ final class RecordedViews<Mapping: ViewMapping>: AskedLog {
         try views.rebuild(from: body)
     }
 
+    /// Folds more of a log that is in memory, in order.
+    func add(_ batches: [FrameBatch]) throws { try views.apply(batches) }
+
     func close() { views.close() }
 
     func query(_ sql: String, at sequence: LogSequence?) async throws -> QueryAnswer {
