@@ -6,7 +6,10 @@ import Foundation
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures Drover against the physical limits of this machine.",
-        subcommands: [CommandsBenchmark.self, ReplayBenchmark.self, PeersBenchmark.self, TenGigabytesBenchmark.self])
+        subcommands: [
+            CommandsBenchmark.self, ReplayBenchmark.self, GrowthBenchmark.self, PeersBenchmark.self,
+            TenGigabytesBenchmark.self,
+        ])
 }
 
 /// What every benchmark takes.
