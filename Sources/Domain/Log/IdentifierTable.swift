@@ -22,9 +22,13 @@ package struct IdentifierTable<Key: NumericIdentifier, Row: Sendable>: Sendable 
     package var isEmpty: Bool { count == 0 }
 
     package subscript(key: Key) -> Row? {
-        get {
-            guard let page = place(of: key.rawValue >> Self.shift) else { return nil }
-            return pages[page].rows[Self.index(key)]
+        // Lends the row: it is not copied to look at a part of it.
+        _read {
+            if let page = place(of: key.rawValue >> Self.shift) {
+                yield pages[page].rows[Self.index(key)]
+            } else {
+                yield nil
+            }
         }
         _modify {
             let number = key.rawValue >> Self.shift
