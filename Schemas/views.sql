@@ -2,7 +2,9 @@
 --
 -- Every engine has one file, `views.sqlite`, beside its log: the views of the global log, or of a region's own. It is
 -- made from the log and nothing else, brought up to date behind every commit, and made again when it is missing,
--- damaged or of another version; so it may be deleted, and must not be written to. The file is SQLite 3 in WAL mode.
+-- damaged or of another version; so it may be deleted, and must not be written to. While a file of another version is
+-- made again, beside it, people's SQL is answered from the old one, with the sequence that is true at. The file is
+-- SQLite 3 in WAL mode.
 --
 -- Tables whose names end in `_versions` hold rows with the time they are true in: from the event `from_sequence` up to
 -- before the event `to_sequence`, NULL for rows that are true now. Tables that end in `_rows` (and `job_requests`) are
@@ -59,6 +61,8 @@ CREATE TABLE event_rows (
 );
 
 CREATE INDEX event_jobs ON event_rows (job) WHERE job IS NOT NULL;
+
+CREATE INDEX event_settings ON event_rows (sequence) WHERE type = 6;
 
 -- Refused calls about an attempt, appended.
 CREATE TABLE refusal_rows (

@@ -42,10 +42,16 @@ package protocol OutputReader: Sendable {
 package protocol PeerDirectory: Sendable {
     /// The region's own answer, a JSON document.
     func peers(of region: RegionName, endpoint: String) async throws(Problem) -> [UInt8]
+
+    /// What concerns one peer in the region's log, the region's own answer.
+    func events(of peer: PeerName, in region: RegionName, endpoint: String) async throws(Problem) -> [UInt8]
 }
 
 /// The SQL views.
 package protocol GlobalReads: Sendable {
+    /// Whether another version's views are read, as they were, while new ones are made.
+    var areOutdated: Bool { get }
+
     /// Returns when the views hold everything up to this sequence; false when the time was over before.
     func waitUntil(_ sequence: LogSequence, milliseconds: Int64) async throws(Problem) -> Bool
 

@@ -24,8 +24,6 @@ package struct APISettings: Sendable {
     package var maximumManifestBytes = 64 << 20
     /// The body of a worker's report with its manifest: one of 4 MiB, each byte escaped.
     package var maximumUploadedBodyBytes = 9 << 20
-    /// Whether a waiting claim gives up when its caller has gone. False only where there is no connection to look at.
-    package var watchesCallers = true
 
     package init(version: String, serving: ServingSettings = ServingSettings()) {
         self.version = version

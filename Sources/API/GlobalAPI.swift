@@ -6,7 +6,7 @@ package import Logging
 package import Ports
 import ServiceLifecycle
 package import Serving
-import Wire
+package import Wire
 
 /// The global process's HTTP routes: commands to the engine, answers from its durable state and from the SQL views.
 package struct GlobalAPI: Sendable {
@@ -22,13 +22,16 @@ package struct GlobalAPI: Sendable {
         package var metrics: MetricsRegistry
         /// Told of every call that a region makes: how its silence is noticed.
         package var heard: @Sendable (RegionName) -> Void
+        /// What the log's backup has come to; nil where there is none.
+        package var backup: @Sendable () -> BackupBody?
 
         package init(
             engine: EngineService<Global>, views: any GlobalReads, manifests: any ManifestSigner,
             blobs: any BlobStore, output: any OutputReader, peers: any PeerDirectory, readiness: any Readiness,
-            metrics: MetricsRegistry, heard: @escaping @Sendable (RegionName) -> Void = { _ in }
+            metrics: MetricsRegistry, heard: @escaping @Sendable (RegionName) -> Void = { _ in },
+            backup: @escaping @Sendable () -> BackupBody? = { nil }
         ) {
-            self.heard = heard
+            (self.heard, self.backup) = (heard, backup)
             (self.engine, self.views, self.manifests, self.blobs) = (engine, views, manifests, blobs)
             (self.output, self.peers, self.readiness, self.metrics) = (output, peers, readiness, metrics)
         }
@@ -47,7 +50,7 @@ package struct GlobalAPI: Sendable {
 
     /// Adds the gate (hosts, origins, content types, problems, metrics) and every route. Routes that others add to the
     /// router afterwards are behind the same gate.
-    package func install(on router: Router<BasicRequestContext>) {
+    package func install(on router: Router<ServingContext>) {
         router.add(middleware: RequestMetricsMiddleware(metrics: world.metrics))
         router.add(middleware: ProblemMiddleware(head: { [engine] in engine.head.sequence }, logger: logger))
         router.add(middleware: GateMiddleware(settings: settings.serving))
@@ -63,8 +66,8 @@ package struct GlobalAPI: Sendable {
     }
 
     /// A router with nothing but these routes.
-    package func router() -> Router<BasicRequestContext> {
-        let router = Router(context: BasicRequestContext.self)
+    package func router() -> Router<ServingContext> {
+        let router = Router(context: ServingContext.self)
         install(on: router)
         return router
     }

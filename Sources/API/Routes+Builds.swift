@@ -17,9 +17,13 @@ extension GlobalAPI {
 
     /// Newest first. Ids are dense, so a page walks down from `before` instead of sorting everything.
     @Sendable private func listBuilds(_ request: Request, _ context: ServingContext) async throws -> Response {
-        let query = try QueryParameters(request, allowed: ["app", "limit", "before"])
+        let query = try QueryParameters(request, allowed: ["app", "limit", "before", "at"])
         let (app, limit) = (try query.app(), try query.limit(settings.serving))
         let before = try query.number("before")
+        if let past = try await past(query) {
+            let list = try await past.builds(app: app, before: before, limit: limit)
+            return try .json(list, at: list.sequence)
+        }
         let most = settings.maximumScannedBuilds
         let list = try await look { state, position in
             var list = BuildList(builds: [], next: nil, sequence: position.sequence)

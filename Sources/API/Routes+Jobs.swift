@@ -27,13 +27,13 @@ extension GlobalAPI {
     }
 
     @Sendable private func listJobs(_ request: Request, _ context: ServingContext) async throws -> Response {
-        let query = try QueryParameters(request, allowed: ["app", "status", "limit", "before"])
+        let query = try QueryParameters(request, allowed: ["app", "status", "limit", "before", "at"])
         let words = "one of \(JobStatus.allCases.map(\.rawValue).joined(separator: ", "))"
         let filter = JobFilter(
             app: try query.app(), status: try query.value("status", words) { JobStatus(rawValue: $0) },
             before: try query.number("before").map(JobID.init(rawValue:)), limit: try query.limit(settings.serving))
-        try await waitForViews()
-        let list = try await ViewReading(views: world.views).jobs(filter)
+        let sequence = try await pastSequence(query)
+        let list = try await ViewReading(views: world.views, sequence: sequence).jobs(filter)
         return try .json(list, at: list.sequence)
     }
 

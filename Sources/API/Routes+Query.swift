@@ -15,17 +15,30 @@ extension GlobalAPI {
         return try .json(answer, at: answer.sequence)
     }
 
+    /// What `?at=` names; nil for now.
+    func pastSequence(_ query: QueryParameters) async throws(Problem) -> LogSequence? {
+        let words = "a sequence, or an RFC 3339 time in UTC such as 2026-01-31T12:00:00Z"
+        return try await sequence(at: try query.value("at", words, LogMoment.init(_:)))
+    }
+
+    /// As of what `?at=` names; nil for now.
+    func past(_ query: QueryParameters) async throws(Problem) -> PastReading? {
+        guard query.text("at") != nil else { return nil }
+        return try await pastSequence(query).map { PastReading(views: world.views, sequence: $0) }
+    }
+
     /// The sequence that a moment means, once the views have reached it; nil for now.
     ///
     /// Fails with `invalid` for what is after the log's head (a time: after now too), and for a time before its first
     /// event.
-    private func sequence(at moment: LogMoment?) async throws(Problem) -> LogSequence? {
+    func sequence(at moment: LogMoment?) async throws(Problem) -> LogSequence? {
         let head = engine.head.sequence
         if case .sequence(let sequence)? = moment, sequence > head {
             throw Problem(
                 .invalid, "at is \(sequence), but the log ends at \(head): leave it away for now", sequence: head)
         }
-        try await waitForViews()
+        // What views of another version know is told at once: the answer says which sequence it is true at.
+        if !world.views.areOutdated { try await waitForViews() }
         switch moment {
         case nil: return nil
         case .sequence(let sequence): return sequence

@@ -22,10 +22,12 @@ extension GlobalAPI {
         router.post("/v1/regions/{name}/packs/{build}/stored", use: packStored)
         router.post("/v1/regions/{name}/packs/{build}/lost", use: packLost)
         router.get("/v1/regions/{name}/peers", use: listPeers)
+        router.get("/v1/regions/{name}/peers/{peer}/events", use: listPeerEvents)
     }
 
     @Sendable private func listRegions(_ request: Request, _ context: ServingContext) async throws -> Response {
-        _ = try QueryParameters(request, allowed: [])
+        let query = try QueryParameters(request, allowed: ["at"])
+        if let past = try await past(query) { return try .json(try await past.regions(), at: past.sequence) }
         let list = try await look { state, position in
             RegionList(regions: Self.regions(state), sequence: position.sequence)
         }
@@ -83,6 +85,21 @@ extension GlobalAPI {
     /// The region's own list: the global log holds no row a peer.
     @Sendable private func listPeers(_ request: Request, _ context: ServingContext) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
+        let (name, endpoint, sequence) = try await askedRegion(context)
+        let document = try await world.peers.peers(of: name, endpoint: endpoint)
+        return .bytes(document, type: "application/json", at: sequence)
+    }
+
+    /// One peer's story, which is in its region's log.
+    @Sendable private func listPeerEvents(_ request: Request, _ context: ServingContext) async throws -> Response {
+        _ = try QueryParameters(request, allowed: [])
+        let peer = try context.name("peer", as: PeerName.self)
+        let (name, endpoint, sequence) = try await askedRegion(context)
+        let document = try await world.peers.events(of: peer, in: name, endpoint: endpoint)
+        return .bytes(document, type: "application/json", at: sequence)
+    }
+
+    private func askedRegion(_ context: ServingContext) async throws -> (RegionName, String, LogSequence) {
         let name = try context.name("name", as: RegionName.self)
         let (endpoint, sequence) = try await look { state, position in
             (state.fleet.regions[name]?.endpoint, position.sequence)
@@ -90,7 +107,6 @@ extension GlobalAPI {
         guard let endpoint else {
             throw Problem(Refusal(.unknownRegion, "there is no region \(name): `drover regions` lists them"))
         }
-        let document = try await world.peers.peers(of: name, endpoint: endpoint)
-        return .bytes(document, type: "application/json", at: sequence)
+        return (name, endpoint, sequence)
     }
 }

@@ -4,6 +4,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Metrics
+import Ports
 import Serving
 import Wire
 
@@ -18,11 +19,17 @@ extension GlobalAPI {
 
     /// One page of everything a person wants to know first.
     @Sendable private func status(_ request: Request, _ context: ServingContext) async throws -> Response {
-        _ = try QueryParameters(request, allowed: [])
+        let query = try QueryParameters(request, allowed: ["at"])
+        if let past = try await past(query) {
+            let position = try await log.position(at: past.sequence)
+            let status = try await past.status(
+                log: engine.store.identity, position: position, version: settings.version)
+            return try .json(status, at: status.sequence)
+        }
         try await waitForViews()
         let counts = try await ViewReading(views: world.views).counts()
         let version = settings.version
-        let status = try await look { state, position in
+        var status = try await look { state, position in
             let jobs = StatusBody.Jobs(
                 queued: state.queue.jobs.count - state.queue.running.count, running: state.queue.running.count,
                 succeeded: counts[.succeeded] ?? 0, failed: counts[.failed] ?? 0)
@@ -32,6 +39,7 @@ extension GlobalAPI {
                 targets: Self.targets(state, position.sequence),
                 deployments: Self.openDeployments(state, position.sequence))
         }
+        status.backup = world.backup()
         return try .json(status, at: status.sequence)
     }
 

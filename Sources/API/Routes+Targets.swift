@@ -15,7 +15,8 @@ extension GlobalAPI {
     }
 
     @Sendable private func listTargets(_ request: Request, _ context: ServingContext) async throws -> Response {
-        _ = try QueryParameters(request, allowed: [])
+        let query = try QueryParameters(request, allowed: ["at"])
+        if let past = try await past(query) { return try .json(try await past.targets(), at: past.sequence) }
         let list = try await look { state, position in
             TargetList(targets: Self.targets(state, position.sequence), sequence: position.sequence)
         }
@@ -84,11 +85,11 @@ extension GlobalAPI {
     }
 
     @Sendable private func listDeployments(_ request: Request, _ context: ServingContext) async throws -> Response {
-        let query = try QueryParameters(request, allowed: ["app", "open", "limit"])
+        let query = try QueryParameters(request, allowed: ["app", "open", "limit", "at"])
         let (app, isOpen) = (try query.app(), try query.flag("open"))
         let limit = try query.limit(settings.serving)
-        try await waitForViews()
-        let list = try await ViewReading(views: world.views).deployments(app: app, isOpen: isOpen, limit: limit)
+        let reading = ViewReading(views: world.views, sequence: try await pastSequence(query))
+        let list = try await reading.deployments(app: app, isOpen: isOpen, limit: limit)
         return try .json(list, at: list.sequence)
     }
 

@@ -16,7 +16,8 @@ extension GlobalAPI {
     }
 
     @Sendable private func listWorkers(_ request: Request, _ context: ServingContext) async throws -> Response {
-        _ = try QueryParameters(request, allowed: [])
+        let query = try QueryParameters(request, allowed: ["at"])
+        if let past = try await past(query) { return try .json(try await past.workers(), at: past.sequence) }
         let list = try await look { state, position in
             WorkerList(workers: Self.workers(state), sequence: position.sequence)
         }
@@ -47,41 +48,21 @@ extension GlobalAPI {
             .fleet(.workerDrain(name, isDraining: isDraining)), actor: request.actor(), key: request.idempotencyKey())
     }
 
-    /// The next job for a worker, or 204 when none came within the wait.
+    /// The next job for a worker, or 204 when none came within the wait. While it waits, a caller that goes claims
+    /// nothing; one that goes at the very moment of its claim asks again under the same key, or its lease ends.
     @Sendable private func claim(_ request: Request, _ context: ServingContext) async throws -> Response {
         let name = try context.name("name", as: WorkerName.self)
         let key = try request.idempotencyKey()
-        return try await whileConnected(request) { bytes in
-            let body = try WireJSON.decodeStrictly(ClaimBody.self, from: bytes)
-            let wait = try claimWait(body)
-            let claimed = try await waitFor(milliseconds: wait) { try await claimOnce(name, key: key) }
-            guard let claimed else { return .nothing(at: engine.head.sequence) }
-            return try .json(claimed, at: claimed.sequence)
+        let wait = try claimWait(try await request.strictBody(ClaimBody.self, settings.serving))
+        var claimed = try await submitClaim(name, key: key)
+        if claimed == nil, wait == 0 { claimed = try await claimOnce(name, key: key) }
+        if claimed == nil, wait > 0 {
+            claimed = try await context.whileCallerStays {
+                try await waitFor(milliseconds: wait) { try await claimOnce(name, key: key) }
+            }
         }
-    }
-
-    /// Answers a request with this body, unless its caller goes meanwhile: the work is cancelled then, as nobody would
-    /// hear of the job that it got. The connection ends with the answer: whoever looks whether it is still there has
-    /// read past the request.
-    private func whileConnected(
-        _ request: Request, _ work: (Data) async throws -> Response
-    ) async throws -> Response {
-        guard settings.watchesCallers, request.headers[.transferEncoding] == nil else {
-            return try await work(request.bytes(maximum: settings.serving.maximumBodyBytes))
-        }
-        if let length = request.headers[.contentLength].flatMap({ plainDecimal($0) }),
-            length > UInt64(settings.serving.maximumBodyBytes)
-        {
-            throw Problem(.tooLarge, "the body is longer than \(settings.serving.maximumBodyBytes) bytes")
-        }
-        var response = try await request.body.consumeWithCancellationOnInboundClose { body in
-            // To its end before anything can go wrong: the library does not bear a body that is left in the middle.
-            var bytes = Data()
-            for try await chunk in body { bytes.append(contentsOf: chunk.readableBytesView) }
-            return try await work(bytes)
-        }
-        response.headers[.connection] = "close"
-        return response
+        guard let claimed else { return .nothing(at: engine.head.sequence) }
+        return try .json(claimed, at: claimed.sequence)
     }
 
     private func claimWait(_ body: ClaimBody) throws(Problem) -> Int64 {
@@ -96,16 +77,21 @@ extension GlobalAPI {
     private func claimOnce(_ name: WorkerName, key: String?) async throws -> ClaimAnswer? {
         let step = try await claimStep(name, key: key)
         guard case .submit(let key) = step else { return nil }
+        return try await submitClaim(name, key: key)
+    }
+
+    /// Nil when there is nothing to claim, or when that was the answer to this key before.
+    private func submitClaim(_ name: WorkerName, key: String?) async throws -> ClaimAnswer? {
+        // At the same time, so that both wait for one commit.
+        async let place = look { state, _ in
+            let region = state.fleet.workers[name]?.region
+            return (region.flatMap { state.fleet.regions[$0]?.endpoint } ?? "", state.log.settings.jobTimeoutSeconds)
+        }
         let accepted = try await submit(.queue(.claim(name)), actor: .worker(name), key: key)
         switch accepted.answer {
         case .queue(.nothingToClaim): return nil
         case .queue(.claimed(let job, let attempt, let request, let leaseSeconds, let heartbeatSeconds)):
-            let (endpoint, timeout) = try await look { state, _ in
-                let region = state.fleet.workers[name]?.region
-                return (
-                    region.flatMap { state.fleet.regions[$0]?.endpoint } ?? "", state.log.settings.jobTimeoutSeconds
-                )
-            }
+            let (endpoint, timeout) = try await place
             return ClaimAnswer(
                 job: job, attempt: attempt, request: request, leaseSeconds: leaseSeconds,
                 heartbeatSeconds: heartbeatSeconds, jobTimeoutSeconds: timeout, regionEndpoint: endpoint,
@@ -129,7 +115,9 @@ extension GlobalAPI {
             return try await engine.readNow { state, _, now in
                 let (key, isAnswered) = Self.claimKey(key, name: name, state: state, now: now)
                 guard let worker = state.fleet.workers[name], !isAnswered else { return .submit(key: key) }
-                let isNews = worker.isDraining || worker.waitingSince == nil || !state.queue.waiting.isEmpty
+                let isNews =
+                    worker.isDraining || worker.waitingSince == nil || !state.queue.waiting.isEmpty
+                    || state.fleet.absence(of: worker.region) != nil
                 return isNews ? .submit(key: key) : .wait
             }
         } catch {

@@ -8,6 +8,8 @@ package struct SQLReads: GlobalReads {
 
     package init(_ views: Views<GlobalViews>) { self.views = views }
 
+    package var areOutdated: Bool { views.isOutdated }
+
     package func waitUntil(_ sequence: LogSequence, milliseconds: Int64) async throws(Problem) -> Bool {
         do throws(ViewsFailure) {
             try await views.waitUntil(sequence, timeoutMilliseconds: Int(clamping: milliseconds))
@@ -64,7 +66,7 @@ package struct SQLReads: GlobalReads {
         case .behind, .forked: Problem(.viewsBehind, failure.message)
         case .busy, .cancelled: Problem(.busy, failure.message)
         case .closed: Problem(.notReady, failure.message)
-        case .damaged, .undecodable, .log, .io: Problem(.internalFailure, failure.message)
+        case .damaged, .outdated, .undecodable, .log, .io: Problem(.internalFailure, failure.message)
         }
     }
 }

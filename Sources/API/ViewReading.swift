@@ -10,9 +10,13 @@ struct JobFilter: Sendable {
     var limit: Int
 }
 
-/// Jobs and deployments, ended ones too, from the SQL views.
+/// Jobs and deployments, ended ones too, from the SQL views: now, or as of a sequence.
 struct ViewReading: Sendable {
     let views: any GlobalReads
+    /// Nil for now.
+    var sequence: LogSequence?
+    /// More rows are a problem where nothing limits them.
+    static let maximumRows = 20_000
 
     private static let jobColumns = """
         SELECT j.id, j.app, j.repository, j.commit_sha, j.recipe, j.priority, j.status, j.failure_reason,
@@ -104,10 +108,10 @@ struct ViewReading: Sendable {
     }
 
     /// Each row with its columns' names.
-    private func rows(
+    func rows(
         _ sql: String, _ arguments: [WireValue], _ maximum: Int
     ) async throws(Problem) -> (rows: [[String: WireValue]], sequence: LogSequence) {
-        let answer = try await views.query(sql, arguments: arguments, at: nil, maximumRows: maximum)
+        let answer = try await views.query(sql, arguments: arguments, at: sequence, maximumRows: maximum)
         let rows = answer.rows.map { row in
             Dictionary(zip(answer.columns, row), uniquingKeysWith: { first, _ in first })
         }
@@ -161,7 +165,7 @@ struct ViewReading: Sendable {
 }
 
 /// One row's values by column name.
-private struct ViewRow {
+struct ViewRow {
     let values: [String: WireValue]
 
     init(_ values: [String: WireValue]) { self.values = values }

@@ -48,6 +48,11 @@ extension GlobalClient {
         try await connection.get("/v1/regions/\(region)/peers")
     }
 
+    /// What concerns one peer in its region's log, as the region says.
+    package func events(of peer: PeerName, in region: RegionName) async throws(ClientFailure) -> PeerEventsAnswer {
+        try await connection.get("/v1/regions/\(region)/peers/\(peer)/events")
+    }
+
     /// The next part of the feed behind a position (nil: from the log's start). A problem `forked` names the position
     /// to go back to.
     package func feed(
@@ -61,7 +66,9 @@ extension GlobalClient {
 
     // MARK: The whole
 
-    package func status() async throws(ClientFailure) -> StatusBody { try await connection.get("/v1/status") }
+    package func status(at moment: LogMoment? = nil) async throws(ClientFailure) -> StatusBody {
+        try await connection.get("/v1/status", query: Self.query(("at", moment)))
+    }
 
     /// One SELECT over the views, now or at a moment; the answer names the sequence that it is true at.
     package func query(_ sql: String, at moment: LogMoment? = nil) async throws(ClientFailure) -> QueryAnswer {

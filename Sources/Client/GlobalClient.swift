@@ -20,10 +20,11 @@ package struct GlobalClient: Sendable {
     }
 
     package func jobs(
-        app: AppName? = nil, status: JobStatus? = nil, limit: Int? = nil, before: JobID? = nil
+        app: AppName? = nil, status: JobStatus? = nil, limit: Int? = nil, before: JobID? = nil,
+        at moment: LogMoment? = nil
     ) async throws(ClientFailure) -> JobList {
         let query = Self.query(
-            ("app", app), ("status", status?.rawValue), ("limit", limit), ("before", before))
+            ("app", app), ("status", status?.rawValue), ("limit", limit), ("before", before), ("at", moment))
         return try await connection.get("/v1/jobs", query: query)
     }
 
@@ -120,10 +121,10 @@ package struct GlobalClient: Sendable {
     // MARK: Builds
 
     package func builds(
-        app: AppName? = nil, limit: Int? = nil, before: BuildID? = nil
+        app: AppName? = nil, limit: Int? = nil, before: BuildID? = nil, at moment: LogMoment? = nil
     ) async throws(ClientFailure) -> BuildList {
         try await connection.get(
-            "/v1/builds", query: Self.query(("app", app), ("limit", limit), ("before", before)))
+            "/v1/builds", query: Self.query(("app", app), ("limit", limit), ("before", before), ("at", moment)))
     }
 
     package func build(_ id: BuildID) async throws(ClientFailure) -> BuildBody {
@@ -146,7 +147,9 @@ package struct GlobalClient: Sendable {
 
     // MARK: Targets
 
-    package func targets() async throws(ClientFailure) -> TargetList { try await connection.get("/v1/targets") }
+    package func targets(at moment: LogMoment? = nil) async throws(ClientFailure) -> TargetList {
+        try await connection.get("/v1/targets", query: Self.query(("at", moment)))
+    }
 
     /// The target; with `newerThan`, as soon as it is newer or the wait is over. Nil while there is none.
     package func target(

@@ -33,6 +33,11 @@ package struct RegionClient: Sendable {
         try await ifThere(connection.getCall("/v1/logs/\(job)/\(attempt)/\(object)", query: [], wait: wait))
     }
 
+    /// What concerns one peer in the region's log.
+    package func events(of peer: PeerName) async throws(ClientFailure) -> PeerEventsAnswer {
+        try await connection.get("/v1/peers/\(peer)/events")
+    }
+
     // MARK: Packs
 
     /// A signed manifest's bytes; nil while the region has it not. The caller checks the signature.

@@ -15,6 +15,8 @@ struct DiffCommand: AsyncParsableCommand {
             """)
 
     @Option(help: ArgumentHelp("Which log; the running system's if not given.", valueName: "log")) var log = "."
+    @Option(help: ArgumentHelp("Which log the second moment is of; the same if not given.", valueName: "log"))
+    var with: String?
     @Flag(help: "Print JSON, one object a row.") var json = false
     @Argument(help: ArgumentHelp("From this moment.", valueName: "a")) var before: LogMoment
     @Argument(help: ArgumentHelp("To this one.", valueName: "b")) var after: LogMoment
@@ -40,15 +42,20 @@ struct DiffCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await LogPlace.with(log) { log in
-            let (from, to) = (try await log.sequence(of: before), try await log.sequence(of: after))
-            Terminal.complain("from sequence \(from) to sequence \(to)")
-            var table = Table(["", "VIEW", "ROW", "WHAT"])
-            try await LogDifference(log: log, from: from, to: to).changes { change in
-                if json { return try Terminal.say(json: Report(change)) }
-                for row in Self.rows(change) { table.add(row) }
-            }
-            if !json { table.show(emptyNote: "nothing differs") }
+            guard let with else { return try await show(log, log) }
+            try await LogPlace.with(with) { try await show(log, $0) }
         }
+    }
+
+    private func show(_ first: any AskedLog, _ second: any AskedLog) async throws {
+        let (from, to) = (try await first.sequence(of: before), try await second.sequence(of: after))
+        Terminal.complain("from sequence \(from) to sequence \(to)\(with.map { " of \($0)" } ?? "")")
+        var table = Table(["", "VIEW", "ROW", "WHAT"])
+        try await LogDifference(before: (first, from), after: (second, to)).changes { change in
+            if json { return try Terminal.say(json: Report(change)) }
+            for row in Self.rows(change) { table.add(row) }
+        }
+        if !json { table.show(emptyNote: "nothing differs") }
     }
 
     /// One row for what came or went; one a column for what changed.

@@ -18,8 +18,9 @@ package struct Drover: AsyncParsableCommand {
             BuildCommand.self, JobsCommand.self, JobCommand.self, CancelCommand.self, LogsCommand.self,
             BuildsCommand.self, DeployCommand.self, RollbackCommand.self, StatusCommand.self, WatchCommand.self,
             TargetsCommand.self, RegionsCommand.self, WorkersCommand.self, PeersCommand.self, LogCommand.self,
-            QueryCommand.self, DiffCommand.self, BisectCommand.self, ExplainCommand.self, VerifyCommand.self,
-            ExportCommand.self, ImportCommand.self,
+            QueryCommand.self, ReplayCommand.self, DiffCommand.self, BisectCommand.self, WhatIfCommand.self,
+            ShrinkCommand.self, ExplainCommand.self, VerifyCommand.self, ExportCommand.self, ImportCommand.self,
+            BackupCommand.self, RestoreCommand.self, CrashTestCommand.self,
         ])
 
     package init() {}

@@ -8,6 +8,7 @@ struct JobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "jobs", abstract: "List jobs, newest first.")
 
     @OptionGroup var server: ServerOptions
+    @OptionGroup var past: PastOptions
 
     @Option(help: "Only this app's.")
     var app: AppName?
@@ -26,8 +27,9 @@ struct JobsCommand: AsyncParsableCommand {
             }
             return status
         }
-        let list = try await server.client().jobs(app: app, status: wanted, limit: limit)
+        let list = try await server.client().jobs(app: app, status: wanted, limit: limit, at: past.at)
         if server.json { return try Terminal.say(json: list) }
+        past.say(list.sequence)
         var table = Table(["JOB", "APP", "COMMIT", "STATUS", "STAGE", "WORKER", "CREATED"])
         for job in list.jobs {
             table.add([
@@ -35,7 +37,9 @@ struct JobsCommand: AsyncParsableCommand {
                 job.reason?.rawValue ?? job.stage?.rawValue ?? "", job.worker?.rawValue ?? "", job.createdAt.text,
             ])
         }
-        table.show(emptyNote: "no jobs yet: drover build --repository REPO --commit SHA --app NAME")
+        table.show(
+            emptyNote: past.at != nil
+                ? "no jobs then" : "no jobs yet: drover build --repository REPO --commit SHA --app NAME")
     }
 }
 
@@ -135,12 +139,14 @@ struct BuildsCommand: AsyncParsableCommand {
         commandName: "builds", abstract: "List builds and where their packs are, newest first.")
 
     @OptionGroup var server: ServerOptions
+    @OptionGroup var past: PastOptions
     @Option(help: "Only this app's.") var app: AppName?
     @Option(help: "At most so many.") var limit: Int = 30
 
     func run() async throws {
-        let list = try await server.client().builds(app: app, limit: limit)
+        let list = try await server.client().builds(app: app, limit: limit, at: past.at)
         if server.json { return try Terminal.say(json: list) }
+        past.say(list.sequence)
         var table = Table(["BUILD", "COMMIT", "REPLICATION", "STORED IN", "SIZE", "PACKED", "BUILT"])
         for build in list.builds {
             table.add([
@@ -149,6 +155,8 @@ struct BuildsCommand: AsyncParsableCommand {
                 readable(bytes: build.packedBytes), build.succeededAt.text,
             ])
         }
-        table.show(emptyNote: "no builds yet: drover build --repository REPO --commit SHA --app NAME --wait")
+        table.show(
+            emptyNote: past.at != nil
+                ? "no builds then" : "no builds yet: drover build --repository REPO --commit SHA --app NAME --wait")
     }
 }

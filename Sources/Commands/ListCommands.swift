@@ -9,21 +9,38 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status", abstract: "The whole system on one page.")
 
     @OptionGroup var server: ServerOptions
+    @OptionGroup var past: PastOptions
 
     func run() async throws {
-        let status = try await server.client().status()
+        let status = try await server.client().status(at: past.at)
         if server.json { return try Terminal.say(json: status) }
+        past.say(status.sequence)
         let jobs = status.jobs
         Terminal.say("log     \(status.log) epoch \(status.epoch) sequence \(status.sequence)")
         Terminal.say(
             "jobs    \(jobs.queued) queued, \(jobs.running) running, \(jobs.succeeded) succeeded, \(jobs.failed) failed"
         )
         Terminal.say("builds  \(status.builds) kept")
+        if let backup = status.backup { Terminal.say("backup  \(Self.words(backup, head: status.sequence))") }
         Terminal.say("regions \(status.regions.map { "\($0.name) \($0.status.rawValue)" }.joined(separator: ", "))")
         Terminal.say(
             "workers \(status.workers.map { "\($0.name) \(WorkersCommand.state($0))" }.joined(separator: ", "))")
         if !status.targets.isEmpty { TargetsCommand.show(status.targets) }
         for deployment in status.deployments { Terminal.say(DeploymentWait.line(deployment)) }
+    }
+
+    static func words(_ backup: BackupBody, head: LogSequence, now: Date = Date()) -> String {
+        var words = backup.place
+        if let sequence = backup.sequence { words += ", at sequence \(sequence) of \(head)" }
+        if let problem = backup.problem { words += ", failing: \(problem)" }
+        if let proof = backup.proof {
+            let age = max(0, Int64(now.timeIntervalSince1970) - proof.at.timestamp.milliseconds / 1000)
+            words += ", proved at sequence \(proof.sequence) \(readable(seconds: age)) ago"
+        } else {
+            words += ", not proved yet"
+        }
+        if let problem = backup.proofProblem { words += ", the last proof failed: \(problem)" }
+        return words
     }
 }
 
@@ -31,14 +48,19 @@ struct TargetsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "targets", abstract: "What each app should run.")
 
     @OptionGroup var server: ServerOptions
+    @OptionGroup var past: PastOptions
 
     func run() async throws {
-        let list = try await server.client().targets()
+        let list = try await server.client().targets(at: past.at)
         if server.json { return try Terminal.say(json: list) }
-        Self.show(list.targets)
+        past.say(list.sequence)
+        Self.show(
+            list.targets,
+            emptyNote: past.at != nil ? "no targets then" : "no targets yet: drover deploy APP --build ID --reason TEXT"
+        )
     }
 
-    static func show(_ targets: [TargetBody]) {
+    static func show(_ targets: [TargetBody], emptyNote: String = "") {
         var table = Table(["APP", "SCOPE", "REVISION", "BUILD", "PREVIOUS", "HEALTHY", "BY", "REASON"])
         for target in targets {
             let healthy = target.regions.map { UInt64($0.healthy) }.reduce(0, +)
@@ -48,7 +70,7 @@ struct TargetsCommand: AsyncParsableCommand {
                 target.previousBuild?.description ?? "", "\(healthy)/\(selected)", target.actor, target.reason,
             ])
         }
-        table.show(emptyNote: "no targets yet: drover deploy APP --build ID --reason TEXT")
+        table.show(emptyNote: emptyNote)
     }
 }
 

@@ -27,11 +27,11 @@ struct QueryCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var server: ServerOptions
-    @Option(help: ArgumentHelp("The state as it was then.", valueName: "sequence or time")) var at: LogMoment?
+    @OptionGroup var past: PastOptions
     @Argument(help: "One SELECT.") var sql: String
 
     func run() async throws {
-        let answer = try await server.client().query(sql, at: at)
+        let answer = try await server.client().query(sql, at: past.at)
         if answer.isTruncated {
             Terminal.complain("only the first \(answer.rows.count) rows: add LIMIT and OFFSET, or a WHERE")
         }
@@ -42,7 +42,7 @@ struct QueryCommand: AsyncParsableCommand {
             }
             return
         }
-        if at != nil { Terminal.complain("as of sequence \(answer.sequence)") }
+        past.say(answer.sequence)
         var table = Table(answer.columns)
         for row in answer.rows { table.add(row.map(Self.text)) }
         table.show(emptyNote: "no rows (at sequence \(answer.sequence))")

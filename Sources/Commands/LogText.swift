@@ -88,13 +88,13 @@ package enum LogText {
         return batches.end ?? .start(of: LogIdentity(high: 0, low: 0))
     }
 
-    private static func refuseExisting(_ path: String) throws {
+    static func refuseExisting(_ path: String) throws {
         guard !FileManager.default.fileExists(atPath: path) else {
             throw CommandStop(.refused, "drover: \(path) is there already: remove it, or name another place")
         }
     }
 
-    private static func synchronizeParent(of path: String) throws {
+    static func synchronizeParent(of path: String) throws {
         let parent = URL(filePath: path).deletingLastPathComponent().path
         try FileHandle(forReadingAtPath: parent)?.synchronize()
     }

@@ -36,6 +36,17 @@ struct ServerOptions: ParsableArguments {
     }
 }
 
+/// As of which moment a read is answered.
+struct PastOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("As it was then: a sequence, or a time in UTC.", valueName: "sequence or time"))
+    var at: LogMoment?
+
+    /// Says on standard error which sequence was meant.
+    func say(_ sequence: LogSequence) {
+        if at != nil { Terminal.complain("as of sequence \(sequence)") }
+    }
+}
+
 /// How long to wait for what was asked to be done.
 struct WaitOptions: ParsableArguments {
     @Flag(help: "Wait until it is done, and say by the exit code how it ended.")

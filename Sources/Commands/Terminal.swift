@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// Where a command's words go: results to standard output, progress and complaints to standard error.
 enum Terminal {
@@ -37,6 +38,28 @@ enum Terminal {
     }
 }
 
+extension Terminal {
+    /// A state in the colour of its first word.
+    static func colored(state: String) -> String {
+        let word = state.prefix { $0 != " " && $0 != "," }
+        return colored(String(word)) + state.dropFirst(word.count)
+    }
+
+    /// A line that the next one takes the place of.
+    static func prompt(_ text: String) { write(Data("\r\u{1b}[K\(dimmed(text))".utf8)) }
+
+    /// A line's less important part.
+    static func dimmed(_ text: String) -> String { usesColor && !text.isEmpty ? "\u{1b}[2m\(text)\u{1b}[0m" : text }
+
+    /// In a colour of the terminal's, by its number.
+    static func painted(_ text: String, _ color: String) -> String {
+        usesColor ? "\u{1b}[\(color)m\(text)\u{1b}[0m" : text
+    }
+
+    /// A line's most important part.
+    static func bold(_ text: String) -> String { usesColor && !text.isEmpty ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
+}
+
 /// Rows under a header, columns aligned.
 struct Table {
     private var rows: [[String]]
@@ -61,24 +84,27 @@ struct Table {
 }
 
 /// One line on a terminal that shows how far something is; nothing where nobody looks.
-final class ProgressLine {
-    private var shown = ""
+final class ProgressLine: Sendable {
+    private let shown = Mutex("")
     private let start = ContinuousClock.now
 
     func show(_ text: String) {
         guard Terminal.showsProgress else {
-            if text != shown { Terminal.complain(text) }
-            shown = text
+            let isNew = shown.withLock { shown in
+                defer { shown = text }
+                return shown != text
+            }
+            if isNew { Terminal.complain(text) }
             return
         }
         let seconds = start.duration(to: .now).components.seconds
         let line = "\(text)  \(seconds / 60)m\(String(format: "%02d", seconds % 60))s"
         FileHandle.standardError.write(Data("\r\u{1b}[K\(line)".utf8))
-        shown = text
+        shown.withLock { $0 = text }
     }
 
     func end() {
-        if !shown.isEmpty { Self.clear() }
+        if shown.withLock({ !$0.isEmpty }) { Self.clear() }
     }
 
     /// Takes the line off the terminal.
@@ -89,6 +115,16 @@ final class ProgressLine {
     static func bar(_ done: UInt64, of all: UInt64, width: Int = 20) -> String {
         let filled = all == 0 ? 0 : Int(min(done, all) * UInt64(width) / all)
         return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled) + "]"
+    }
+}
+
+/// `45 s`, `12 min`, `3 h`, `2 d`.
+func readable(seconds: Int64) -> String {
+    switch seconds {
+    case ..<120: "\(seconds) s"
+    case ..<7200: "\(seconds / 60) min"
+    case ..<172_800: "\(seconds / 3600) h"
+    default: "\(seconds / 86_400) d"
     }
 }
 

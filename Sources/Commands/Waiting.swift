@@ -42,20 +42,24 @@ extension ClientFailure {
 /// Ctrl-C lets go of what is waited for, says how to come back, and ends with 130.
 enum Interruption {
     private static let hint = Mutex("")
-    private static let scratch = Mutex(String?.none)
+    private static let scratch = Mutex(Set<String>())
 
     /// What to say if it comes from now on; empty for nothing.
     static func say(_ text: String) { hint.withLock { $0 = text } }
 
-    /// A temporary directory that is to go with the process; nil for none.
-    static func remove(_ path: String?) { scratch.withLock { $0 = path } }
+    /// A temporary directory that is to go with the process.
+    static func remove(_ path: String) { scratch.withLock { _ = $0.insert(path) } }
+
+    /// One that has gone.
+    static func removed(_ path: String) { scratch.withLock { _ = $0.remove(path) } }
 
     /// Ends the process when it comes; returns when cancelled.
     static func watch() async {
         for await _ in await UnixSignalsSequence(trapping: .sigint) {
             ProgressLine.clear()
             Terminal.complain(hint.withLock { $0 })
-            if let path = scratch.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
+            for path in scratch.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
+            Keyboard.giveBack()
             exit(CommandExit.interrupted.rawValue)
         }
     }

@@ -4,7 +4,7 @@ package import Hummingbird
 /// The page at `/`: what runs, what was built, and the Deploy button; over the same API as everybody else.
 package enum Console {
     /// Adds the page to a router whose gate stands already.
-    package static func install(on router: Router<BasicRequestContext>) {
+    package static func install(on router: Router<some RequestContext>) {
         router.get("/") { _, _ in answer(page, type: "text/html; charset=utf-8") }
         router.get("/console.css") { _, _ in answer(style, type: "text/css; charset=utf-8") }
         router.get("/console.js") { _, _ in answer(script, type: "text/javascript; charset=utf-8") }

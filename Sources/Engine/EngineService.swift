@@ -21,8 +21,10 @@ package struct EngineConfiguration: Sendable {
     package var maximumBatch = 2_000
     /// Frames of one commit: from there on commands wait for the next.
     package var maximumBatchFrames = 20_000
-    /// Where the state is hashed into the log.
+    /// Where the state is hashed into the log, and a snapshot of it kept.
     package var hashing = StateHashing()
+    /// Nil where no snapshots are kept.
+    package var snapshots: StateSnapshots?
     /// The writer looks at the clock at least this often, and 16 times in a lease.
     package var maximumTickMilliseconds = 500
 
@@ -85,6 +87,15 @@ package final class EngineService<A: Aggregate>: Sendable {
     private struct Hash: Sendable {
         var isUnderWay = false
         var fact: Domain.LogEvent?
+        /// Of a proved backup.
+        var proof: Domain.LogEvent?
+    }
+
+    /// What a snapshot says beside the state.
+    fileprivate struct SnapshotFacts: Sendable {
+        var position: LogPosition
+        var lastTime: Timestamp
+        var unknownEvents: UInt64
     }
 
     package let store: any LogStore
@@ -105,7 +116,8 @@ package final class EngineService<A: Aggregate>: Sendable {
     ) throws(EngineFailure) {
         (self.store, self.codec, self.clock) = (store, codec, clock)
         (self.configuration, self.logger) = (configuration, logger)
-        let replay = try Replay<A>.whole(store, codec: codec, hashing: configuration.hashing)
+        let replay = try Replay<A>.start(
+            store, codec: codec, hashing: configuration.hashing, snapshots: configuration.snapshots, logger: logger)
         signal = ChangeSignal(at: replay.head)
         if configuration.newEpochReason == nil, let seen = configuration.forkMarker?.text {
             inbox.withLock { $0.frozen = EngineFailure(code: .forked, message: seen) }
@@ -221,24 +233,43 @@ package final class EngineService<A: Aggregate>: Sendable {
         if isFirst { wake.signal() }
     }
 
-    /// Hashes a durable state beside the writer (which copies what it changes meanwhile), for its next batch. At most
-    /// one at a time: a state that takes longer than its events is hashed less often.
-    private func startHash(_ state: A.State, at sequence: LogSequence) {
+    /// Hashes a durable state beside the writer (which copies what it changes meanwhile) for its next batch, and keeps a
+    /// snapshot of it. At most one at a time: a state that takes longer than its events is hashed less often.
+    private func keepState(_ state: A.State, _ facts: SnapshotFacts, isHashed: Bool) {
         let isFree = hash.withLock { hash in
             defer { hash.isUnderWay = true }
             return !hash.isUnderWay
         }
         guard isFree else { return }
         DispatchQueue.global(qos: .utility).async { [self] in
-            let digest = try? StateCodec.stateHash(state)
-            hash.withLock { hash in
-                hash.isUnderWay = false
-                hash.fact = digest.map {
-                    .stateHashed(at: sequence, fingerprint: A.reducerFingerprint, digest: $0)
+            defer { hash.withLock { $0.isUnderWay = false } }
+            guard let bytes = try? StateCodec.encode(state) else { return }
+            let digest = StateCodec.hash(bytes)
+            if isHashed {
+                hash.withLock { hash in
+                    hash.fact = .stateHashed(
+                        at: facts.position.sequence, fingerprint: A.reducerFingerprint, digest: digest)
                 }
+                wake.signal()
             }
-            wake.signal()
+            do {
+                try configuration.snapshots?.write(
+                    StateSnapshot(
+                        position: facts.position, fingerprint: A.reducerFingerprint, lastTime: facts.lastTime,
+                        unknownEvents: facts.unknownEvents, state: bytes, digest: digest))
+            } catch {
+                logger.warning("a snapshot is not kept: the next start takes longer", metadata: ["reason": "\(error)"])
+            }
         }
+    }
+
+    /// Tells the log that a backup was restored to the state there; lost if the writer's next commit fails.
+    package func backupProved(at sequence: LogSequence, state digest: Digest, milliseconds: UInt64) {
+        hash.withLock { hash in
+            hash.proof = .backupProved(
+                at: sequence, fingerprint: A.reducerFingerprint, digest: digest, milliseconds: milliseconds)
+        }
+        wake.signal()
     }
 
     /// Lets work wait for the next batch, before all that came since.
@@ -282,10 +313,15 @@ extension EngineService {
     fileprivate struct Writer: Sendable {
         let service: EngineService<A>
         var core: Core
+        /// Events that had to be folded to know the state at the start.
+        let foldedEvents: UInt64
+        let unknownEvents: UInt64
         var hasFailed = false
 
         init(service: EngineService<A>, replay: Replay<A>) {
             self.service = service
+            foldedEvents = replay.head.sequence.rawValue - replay.base.rawValue
+            unknownEvents = replay.unknownEvents
             core = Core(
                 state: replay.state, head: replay.head, codec: service.codec,
                 clock: LogClock(after: replay.lastTime, reading: service.clock.read()))
@@ -316,6 +352,14 @@ extension EngineService {
                 throw EngineFailure(code: .failed, message: error.description)
             }
             if configuration.newEpochReason != nil { try forgetFork() }
+            // Whoever ends before the next one is due must not fold all of that again.
+            let isLong = foldedEvents >= configuration.hashing.intervalEvents
+            if isLong, configuration.snapshots != nil { keepState(lastTime: core.clock.now, isHashed: false) }
+        }
+
+        private func keepState(lastTime: Timestamp, isHashed: Bool) {
+            let facts = SnapshotFacts(position: core.head, lastTime: lastTime, unknownEvents: unknownEvents)
+            service.keepState(core.state, facts, isHashed: isHashed)
         }
 
         private func forgetFork() throws(EngineFailure) {
@@ -335,8 +379,8 @@ extension EngineService {
             let position = try service.store.append(batch.frames)
             let outcomes = core.committed(batch, at: position)
             service.signal.advance(to: position)
-            if service.configuration.hashing.isDue(after: before, at: position.sequence) {
-                service.startHash(core.state, at: position.sequence)
+            if let last = batch.frames.last, service.configuration.hashing.isDue(after: before, at: position.sequence) {
+                keepState(lastTime: last.header.time, isHashed: true)
             }
             return outcomes
         }
@@ -378,7 +422,9 @@ extension EngineService {
         private mutating func process(_ work: [Work]) -> EngineFailure? {
             let clock = core.clock
             var batch = Core.PendingBatch()
-            if let fact = service.hash.withLock({ $0.fact.take() }) { core.record(fact, into: &batch) }
+            for fact in service.hash.withLock({ [$0.fact.take(), $0.proof.take()] }) {
+                if let fact { core.record(fact, into: &batch) }
+            }
             core.tick(service.clock.read(), into: &batch)
             let (done, answers) = decide(work, into: &batch)
             if done < work.count { service.putBack(work[done...]) }
@@ -436,8 +482,9 @@ extension EngineService {
             do {
                 let before = core.head
                 try service.store.reopen()
-                let replay = try Replay<A>.whole(
-                    service.store, codec: service.codec, hashing: service.configuration.hashing)
+                let replay = try Replay<A>.start(
+                    service.store, codec: service.codec, hashing: service.configuration.hashing,
+                    snapshots: service.configuration.snapshots, logger: service.logger)
                 let landed = try durable(batch.frames, after: before)
                 core = Core(
                     state: replay.state, head: replay.head, codec: service.codec, clock: landed ? core.clock : clock)

@@ -18,20 +18,13 @@ package struct ForkMarker: Sendable {
     func write(_ text: String) throws {
         let file = URL(filePath: path)
         try Data(text.utf8).write(to: file, options: .atomic)
-        try Self.flush(path)
-        try Self.flush(file.deletingLastPathComponent().path)
+        try flushFile(path)
+        try flushFile(file.deletingLastPathComponent().path)
     }
 
     func remove() throws {
         guard FileManager.default.fileExists(atPath: path) else { return }
         try FileManager.default.removeItem(atPath: path)
-        try Self.flush(URL(filePath: path).deletingLastPathComponent().path)
-    }
-
-    /// Makes a file's or a directory's content durable.
-    private static func flush(_ path: String) throws {
-        let handle = try FileHandle(forReadingFrom: URL(filePath: path))
-        defer { try? handle.close() }
-        try handle.synchronize()
+        try flushFile(URL(filePath: path).deletingLastPathComponent().path)
     }
 }

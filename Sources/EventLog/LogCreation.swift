@@ -63,8 +63,19 @@ enum LogCreation {
         }
         try FileManager.default.removeItem(atPath: work)
         try Environment.syncDirectory(directory)
-        let parent = URL(fileURLWithPath: directory).deletingLastPathComponent().path
-        try Environment.syncDirectory(parent)
+        try syncAncestors(directory)
+    }
+
+    /// A log is as durable as the name of the youngest directory above it, whoever made that: all of them are made
+    /// durable, up to those that are not ours to open or that know no flush.
+    private static func syncAncestors(_ directory: String) throws {
+        var place = URL(fileURLWithPath: directory).resolvingSymlinksInPath()
+        while place.path != "/" {
+            place.deleteLastPathComponent()
+            do throws(LMDBFailure) { try Environment.syncDirectory(place.path) } catch {
+                guard [EACCES, EROFS, EINVAL].contains(error.number) else { throw error }
+            }
+        }
     }
 
     private static func randomIdentity() -> LogIdentity {

@@ -22,8 +22,9 @@ enum EnvironmentFile {
     /// Every transaction of this wrapper appends or replaces, so the last page the meta page counts is always written
     /// and the file must reach its end. The meta pages are read before the size, so a writer at work only makes the
     /// file longer than they ask for.
-    static func checkSize(directory: String) throws(LMDBFailure) {
-        let path = "\(directory)/\(name)"
+    static func checkSize(directory: String) throws(LMDBFailure) { try checkSize("\(directory)/\(name)") }
+
+    private static func checkSize(_ path: String) throws(LMDBFailure) {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             if errno == ENOENT { return }
@@ -41,6 +42,7 @@ enum EnvironmentFile {
         guard let second = metaPage(descriptor, at: Int(pageSize)), isMeta(second) else {
             throw LMDBFailure(.truncated, "\(path) ends inside its meta pages: restore it from a backup")
         }
+        try checkTransactions(descriptor, path, first, second, pageSize: pageSize)
         let newest = word(first, Meta.transaction) > word(second, Meta.transaction) ? first : second
         let (needed, overflow) = (word(newest, Meta.lastPage) &+ 1).multipliedReportingOverflow(by: pageSize)
         // Read again: the file may have grown since, never shrunk.
@@ -50,6 +52,24 @@ enum EnvironmentFile {
                 .truncated,
                 "\(path) has \(available) bytes where its meta page counts \(needed): it was cut; restore a backup")
         }
+    }
+
+    /// LMDB writes its two meta pages in turn, the even transactions to the first, and reads the newer one without looking
+    /// at the other. One that is damaged could so turn the log back to an older commit: both must be of one line.
+    private static func checkTransactions(
+        _ descriptor: Int32, _ path: String, _ first: [UInt8], _ second: [UInt8], pageSize: UInt64
+    ) throws(LMDBFailure) {
+        let (even, odd) = (word(first, Meta.transaction), word(second, Meta.transaction))
+        let isNew = even == 0 && odd == 0
+        let isOneLine = even % 2 == 0 && odd % 2 == 1 && (even &+ 1 == odd || odd &+ 1 == even)
+        guard !isNew, !isOneLine else { return }
+        // A writer at work may have gone on between the two reads, but then they have changed.
+        guard metaPage(descriptor, at: 0) == first, metaPage(descriptor, at: Int(pageSize)) == second else {
+            return try checkSize(path)
+        }
+        throw LMDBFailure(
+            .corrupted,
+            "\(path) has meta pages of the transactions \(even) and \(odd): one is damaged; restore a backup")
     }
 
     /// The device and inode of a path; nil when there is nothing.

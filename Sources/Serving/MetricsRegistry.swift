@@ -22,6 +22,12 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
 
     package init() {}
 
+    /// Sets a gauge without labels.
+    package func set(_ label: String, to value: Double) { cell(label, [], .gauge).set(value) }
+
+    /// Adds one to a counter without labels.
+    package func increment(_ label: String) { cell(label, [], .counter).increment(by: 1 as Int64) }
+
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         cell(label, dimensions, .counter)
     }

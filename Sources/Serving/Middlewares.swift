@@ -4,6 +4,7 @@ import HTTPTypes
 package import Hummingbird
 package import Logging
 import Metrics
+import Synchronization
 import Wire
 
 /// Every error becomes a problem document; what we did not foresee is logged and says nothing of itself.
@@ -104,7 +105,24 @@ package struct GateMiddleware: RouterMiddleware {
 package struct RequestMetricsMiddleware: RouterMiddleware {
     package typealias Context = ServingContext
 
+    private struct Route: Hashable {
+        var method: String
+        var path: String
+        var status: Int
+    }
+
+    private struct Rows {
+        var requests: Counter
+        var duration: Timer
+    }
+
+    /// Rows by route: naming them anew costs more than counting.
+    private final class Known: Sendable {
+        let rows = Mutex<[Route: Rows]>([:])
+    }
+
     private let metrics: MetricsRegistry
+    private let known = Known()
 
     package init(metrics: MetricsRegistry) { self.metrics = metrics }
 
@@ -113,15 +131,24 @@ package struct RequestMetricsMiddleware: RouterMiddleware {
     ) async throws -> Response {
         let start = ContinuousClock.now
         let response = try await next(request, context)
-        let route = [
-            ("method", request.method.rawValue), ("route", context.endpointPath ?? "none"),
-        ]
-        Counter(
-            label: "drover_http_requests", dimensions: route + [("status", "\(response.status.code)")],
-            factory: metrics
-        ).increment()
-        Timer(label: "drover_http_request_duration", dimensions: route, factory: metrics)
-            .record(duration: start.duration(to: .now))
+        let rows = rows(
+            of: Route(
+                method: request.method.rawValue, path: context.endpointPath ?? "none", status: response.status.code))
+        rows.requests.increment()
+        rows.duration.record(duration: start.duration(to: .now))
         return response
+    }
+
+    private func rows(of route: Route) -> Rows {
+        if let rows = known.rows.withLock({ $0[route] }) { return rows }
+        let place = [("method", route.method), ("route", route.path)]
+        let rows = Rows(
+            requests: Counter(
+                label: "drover_http_requests", dimensions: place + [("status", "\(route.status)")], factory: metrics),
+            duration: Timer(label: "drover_http_request_duration", dimensions: place, factory: metrics))
+        known.rows.withLock { known in
+            if known.count < MetricsRegistry.maximumRows { known[route] = rows }
+        }
+        return rows
     }
 }

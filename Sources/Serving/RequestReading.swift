@@ -4,8 +4,6 @@ package import HTTPTypes
 package import Hummingbird
 package import Wire
 
-package typealias ServingContext = BasicRequestContext
-
 /// Header names as the HTTP library wants them.
 package enum ServingHeader {
     package static let sequence = name(WireHeader.sequence)

@@ -15,6 +15,6 @@ package struct ServingSettings: Sendable {
 
     /// Whether requests may name this host (without port, in lowercase).
     package func allows(host: String) -> Bool {
-        ["localhost", "127.0.0.1", "[::1]"].contains(host) || allowedHosts.contains(host)
+        host == "127.0.0.1" || host == "localhost" || host == "[::1]" || allowedHosts.contains(host)
     }
 }

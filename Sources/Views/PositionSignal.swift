@@ -9,6 +9,13 @@ final class PositionSignal: Sendable {
         var isClosed = false
         var nextWait: UInt64 = 0
         var waits: [UInt64: Wait] = [:]
+        var rest: Rest?
+    }
+
+    /// Who moves the position, while there is no hurry.
+    private struct Rest {
+        var id: UInt64
+        var continuation: CheckedContinuation<Void, Never>
     }
 
     private struct Wait {
@@ -33,12 +40,13 @@ final class PositionSignal: Sendable {
     }
 
     func close() {
-        let left = state.withLock { state in
+        let (left, rest) = state.withLock { state in
             state.isClosed = true
             let left = state.waits
             state.waits = [:]
-            return left
+            return (left, state.rest.take())
         }
+        rest?.continuation.resume()
         for wait in left.values { wait.continuation.resume(returning: .failure(.closed)) }
     }
 
@@ -66,15 +74,39 @@ final class PositionSignal: Sendable {
 
     /// What can be answered at once; nil when the wait has begun.
     private func begin(_ wait: Wait, _ id: UInt64) -> Result<Void, ViewsFailure>? {
-        state.withLock { state in
-            if state.isClosed { return .failure(.closed) }
-            if wait.sequence <= state.position { return .success(()) }
+        let (answer, rest) = state.withLock { state -> (Result<Void, ViewsFailure>?, Rest?) in
+            if state.isClosed { return (.failure(.closed), nil) }
+            if wait.sequence <= state.position { return (.success(()), nil) }
             if state.waits.count >= maximumWaits {
-                return .failure(ViewsFailure(.busy, "\(maximumWaits) callers wait for the views: try again shortly"))
+                let text = "\(maximumWaits) callers wait for the views: try again shortly"
+                return (.failure(ViewsFailure(.busy, text)), nil)
             }
             state.waits[id] = wait
-            return nil
+            return (nil, state.rest.take())
         }
+        rest?.continuation.resume()
+        return answer
+    }
+
+    /// Returns when the time is over, or as soon as somebody waits. One caller at a time.
+    func rest(milliseconds: Int) async {
+        await withCheckedContinuation { continuation in
+            let id: UInt64? = state.withLock { state in
+                if state.isClosed || !state.waits.isEmpty { return nil }
+                state.nextWait += 1
+                state.rest = Rest(id: state.nextWait, continuation: continuation)
+                return state.nextWait
+            }
+            guard let id else { return continuation.resume() }
+            DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [weak self] in
+                self?.endRest(id)
+            }
+        }
+    }
+
+    private func endRest(_ id: UInt64) {
+        let rest = state.withLock { $0.rest?.id == id ? $0.rest.take() : nil }
+        rest?.continuation.resume()
     }
 
     private func end(_ id: UInt64, _ failure: (LogSequence, LogSequence) -> ViewsFailure) {

@@ -14,6 +14,8 @@ package struct ViewSettings: Hashable, Sendable {
     package var eventsAtOnce = 8192
     /// From this many missing events on an empty file is made anew beside the old one, which is faster.
     package var rebuildEvents: UInt64 = 10_000
+    /// Current rows of each versioned table that are kept in memory.
+    package var rowsInMemory = 50_000
     /// SQLite's page cache while rebuilding.
     package var rebuildCacheBytes = 128 << 20
     /// SQLite's page cache of the connection that writes.

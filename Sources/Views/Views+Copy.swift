@@ -1,3 +1,4 @@
+import Codec
 package import Domain
 import Foundation
 import Glibc
@@ -11,21 +12,55 @@ package struct ViewProgress: Hashable, Sendable {
 }
 
 extension Views {
-    /// Writes the store's batches behind a file's position, many in one transaction, up to a position or the end.
-    func copy(
-        from store: any LogStore, to file: ViewFile<Mapping>, upTo last: LogSequence?, goal: LogSequence,
-        provingChain: Bool, each progress: (ViewProgress) -> Void
+    /// Writes the store's batches behind a file's position, many in one transaction, up to the end.
+    func follow(
+        _ store: any LogStore, into file: ViewFile<Mapping>, goal: LogSequence, each progress: (ViewProgress) -> Void
     ) throws(ViewsFailure) {
         while true {
             if isClosed { throw .closed }
             let done = file.position?.sequence ?? .zero
-            if let last, done >= last { return }
-            var batches = try reading { () throws(StoreFailure) in
+            let batches = try reading { () throws(StoreFailure) in
                 try store.read(after: done, maximumFrames: settings.eventsAtOnce)
             }
-            if let last { batches.removeAll { $0.end.sequence > last } }
             if batches.isEmpty { return }
-            try file.apply(batches, provingChain: provingChain)
+            try file.apply(batches, provingChain: true)
+            progress(ViewProgress(sequence: file.position?.sequence ?? .zero, goal: goal))
+        }
+    }
+
+    /// Makes a file anew, at a path where there is none yet: `fill` writes into it. Nothing is left after a failure.
+    func make(
+        _ path: String, filling fill: (ViewFile<Mapping>) throws(ViewsFailure) -> Void
+    ) throws(ViewsFailure) {
+        try Self.make(path, codec: codec, settings: settings, filling: fill)
+    }
+
+    static func make(
+        _ path: String, codec: any EventCodec<Mapping.Event>, settings: ViewSettings,
+        filling fill: (ViewFile<Mapping>) throws(ViewsFailure) -> Void
+    ) throws(ViewsFailure) {
+        try ViewFile<Mapping>.remove(path)
+        let file = try ViewFile<Mapping>(path: path, mode: .bulk, codec: codec, settings: settings)
+        do throws(ViewsFailure) {
+            try fill(file)
+            try file.finish()
+            try file.close()
+        } catch {
+            try? file.close()
+            try? ViewFile<Mapping>.remove(path)
+            throw error
+        }
+    }
+
+    /// Fills a new file out of a store, up to a position or the end.
+    func copy(
+        _ store: any LogStore, into file: ViewFile<Mapping>, upTo last: LogSequence?, goal: LogSequence,
+        each progress: (ViewProgress) -> Void
+    ) throws(ViewsFailure) {
+        while true {
+            if isClosed { throw .closed }
+            if let last, file.position?.sequence ?? .zero >= last { return }
+            guard try file.apply(from: store, maximumFrames: settings.eventsAtOnce, upTo: last) else { return }
             progress(ViewProgress(sequence: file.position?.sequence ?? .zero, goal: goal))
         }
     }
@@ -36,7 +71,9 @@ extension Views {
         return try reading { () throws(StoreFailure) in try store.position(at: position.sequence) } == position
     }
 
-    func reading<T>(_ body: () throws(StoreFailure) -> T) throws(ViewsFailure) -> T {
+    func reading<T>(_ body: () throws(StoreFailure) -> T) throws(ViewsFailure) -> T { try Self.reading(body) }
+
+    static func reading<T>(_ body: () throws(StoreFailure) -> T) throws(ViewsFailure) -> T {
         do throws(StoreFailure) { return try body() } catch {
             throw ViewsFailure(.log, "the log cannot be read: \(error.message)")
         }

@@ -1,4 +1,5 @@
-import Domain
+package import Codec
+package import Domain
 import Foundation
 import GRDBSQLite
 package import Ports
@@ -22,32 +23,40 @@ extension Views {
     /// Fails with `views-forked` when the position is not on the log's chain, with `views-damaged` when SQLite itself
     /// finds the file unsound. Costs a rebuild, and as much disk beside the file meanwhile.
     package func difference(from store: any LogStore) throws(ViewsFailure) -> ViewDifference? {
+        try Self.difference(path, codec: codec, settings: settings, from: store, scratch: path + ".verify")
+    }
+
+    /// The same of a file that may be in use elsewhere, which is only read. The fresh fold goes into `scratch` meanwhile.
+    package static func difference(
+        _ path: String, codec: any EventCodec<Mapping.Event>, settings: ViewSettings = ViewSettings(),
+        from store: any LogStore, scratch: String, progress: (LogSequence) -> Void = { _ in }
+    ) throws(ViewsFailure) -> ViewDifference? {
         let stored = try ComparedFile(path, schema: Mapping.schema)
         guard let end = try stored.position else { return nil }
-        guard try isOnChain(end, store) else {
+        let chained = try reading { () throws(StoreFailure) in try store.position(at: end.sequence) }
+        guard chained == end else {
             throw ViewsFailure(
                 .forked, "the views are at \(end.sequence), which is not on the log's chain: rebuild them")
         }
         try stored.check()
-        let path = self.path + ".verify"
-        try ViewFile<Mapping>.remove(path)
-        let file = try ViewFile<Mapping>(path: path, mode: .bulk, codec: codec, settings: settings)
-        defer { try? ViewFile<Mapping>.remove(path) }
-        do throws(ViewsFailure) {
-            try copy(
-                from: store, to: file, upTo: end.sequence, goal: end.sequence, provingChain: false
-            ) { _ in }
-            try file.close()
-        } catch {
-            try? file.close()
-            throw error
+        defer { try? ViewFile<Mapping>.remove(scratch) }
+        try make(scratch, codec: codec, settings: settings) { file throws(ViewsFailure) in
+            while file.position?.sequence ?? .zero < end.sequence {
+                guard try file.apply(from: store, maximumFrames: settings.eventsAtOnce, upTo: end.sequence) else { return }
+                progress(file.position?.sequence ?? .zero)
+            }
         }
-        return try stored.difference(from: try ComparedFile(path, schema: Mapping.schema))
+        return try stored.difference(from: try ComparedFile(scratch, schema: Mapping.schema))
+    }
+
+    /// Whether a file of views was made by this version: another's is made again at the next start, and not compared.
+    package static func isComparable(_ path: String) throws(ViewsFailure) -> Bool {
+        try ComparedFile(path, schema: Mapping.schema).isOfThisVersion
     }
 }
 
 /// A file of views seen at one moment, for comparison.
-@safe private final class ComparedFile {
+@safe final class ComparedFile {
     private let handle: SQLiteHandle
     private let schema: ViewSchema
 
@@ -75,6 +84,13 @@ extension Views {
             return LogPosition(
                 log: log, epoch: Epoch(rawValue: UInt64(clamping: epoch)),
                 sequence: LogSequence(rawValue: UInt64(clamping: sequence)), chain: chain)
+        }
+    }
+
+    var isOfThisVersion: Bool {
+        get throws(ViewsFailure) {
+            let read = try PreparedStatement("SELECT schema FROM view_state", on: handle)
+            return try read.first() == .text(schema.fingerprint)
         }
     }
 

@@ -19,6 +19,8 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         case created
         /// It could not be used, and a new one was begun. The message says why.
         case replaced(String)
+        /// Another version made it. It is read, at its position, until `catchUp` has made a new one beside it.
+        case outdated
     }
 
     /// What queries run on.
@@ -26,6 +28,8 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         var queries: QueryPool?
         var position: LogPosition?
         var isClosed = false
+        /// Whether reads see another version's file, which goes when a new one is whole.
+        var isOutdated = false
         /// How often the file was made again.
         var rebuilds = 0
     }
@@ -53,7 +57,22 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         serve(file)
     }
 
-    /// Opens the views' file. One that is missing, damaged or of another version is begun anew; `catchUp` fills it.
+    /// Another version's file, for reading alone.
+    private init(
+        outdated path: String, at position: LogPosition?, _ codec: any EventCodec<Mapping.Event>,
+        _ settings: ViewSettings, _ logger: Logger
+    ) {
+        (self.path, opening, self.codec) = (path, .outdated, codec)
+        (self.settings, self.logger) = (settings, logger)
+        shared = Mutex(
+            Shared(queries: QueryPool(path: path, settings: settings), position: position, isOutdated: true))
+        signal = PositionSignal(maximumWaits: settings.maximumWaits)
+        file = Mutex(nil)
+        signal.move(to: position?.sequence ?? .zero)
+    }
+
+    /// Opens the views' file. One that is missing or damaged is begun anew, one of another version is read meanwhile;
+    /// `catchUp` fills or makes it.
     package static func open(
         path: String, codec: any EventCodec<Mapping.Event>, settings: ViewSettings = ViewSettings(), logger: Logger
     ) throws(ViewsFailure) -> Views {
@@ -62,7 +81,11 @@ package final class Views<Mapping: ViewMapping>: Sendable {
             let file = try ViewFile<Mapping>(path: path, mode: .live, codec: codec, settings: settings)
             return Views(file, isNew ? .created : .kept, codec, settings, logger)
         } catch {
-            guard error.code == .damaged else { throw error }
+            if error.code == .outdated, let old = try? ComparedFile(path, schema: Mapping.schema) {
+                let position = try? old.position
+                return Views(outdated: path, at: position, codec, settings, logger)
+            }
+            guard error.code == .damaged || error.code == .outdated else { throw error }
             logger.warning("the views are made again", metadata: ["reason": "\(error.message)"])
             try ViewFile<Mapping>.remove(path)
             let file = try ViewFile<Mapping>(path: path, mode: .live, codec: codec, settings: settings)
@@ -72,6 +95,9 @@ package final class Views<Mapping: ViewMapping>: Sendable {
 
     /// The end of what reads see; nil before the first batch, and while the views are made again.
     package var position: LogPosition? { shared.withLock { $0.position } }
+
+    /// Whether reads see what another version of Drover made, true at `position`, while a new file is being made.
+    package var isOutdated: Bool { shared.withLock { $0.isOutdated } }
 
     /// How often the file was made again since it was opened: more often than now and then is a defect.
     package var rebuilds: Int { shared.withLock { $0.rebuilds } }
@@ -95,7 +121,7 @@ package final class Views<Mapping: ViewMapping>: Sendable {
         do throws(ViewsFailure) {
             if let position = try follow(store, progress) { return position }
         } catch {
-            guard error.code == .forked || error.code == .damaged else { throw error }
+            guard error.code == .forked || error.code == .damaged || error.code == .outdated else { throw error }
             logger.warning("the views are made again", metadata: ["reason": "\(error.message)"])
         }
         return try rebuild(from: store, progress: progress)
@@ -114,7 +140,7 @@ package final class Views<Mapping: ViewMapping>: Sendable {
             } else if head.sequence.rawValue >= settings.rebuildEvents {
                 return nil
             }
-            try copy(from: store, to: file, upTo: nil, goal: head.sequence, provingChain: true) {
+            try follow(store, into: file, goal: head.sequence) {
                 serve(file)
                 progress($0)
             }
@@ -124,27 +150,53 @@ package final class Views<Mapping: ViewMapping>: Sendable {
     }
 
     /// Makes the views again beside the old file, then takes its place. Until then reads wait or are told
-    /// `views-behind`; after a failure the next update reads from what file there is.
+    /// `views-behind`, unless the old file is another version's, which they go on to see; after a failure the next
+    /// update reads from what file there is.
     @discardableResult
     package func rebuild(
         from store: any LogStore, progress: (ViewProgress) -> Void = { _ in }
     ) throws(ViewsFailure) -> LogPosition {
         let head = try reading { () throws(StoreFailure) in try store.head() }
+        let position = try remake { file throws(ViewsFailure) in
+            try copy(store, into: file, upTo: nil, goal: head.sequence, each: progress)
+        }
+        return position ?? .start(of: store.identity)
+    }
+
+    /// Makes the views again from batches that the body gives, in order and from the first, to the closure it is lent;
+    /// each batch is proved on the chain. What the body throws comes out as it is.
+    package func rebuild(
+        from body: (_ take: ([FrameBatch]) throws(ViewsFailure) -> Void) throws -> Void
+    ) throws {
+        var problem: (any Error)?
+        do throws(ViewsFailure) {
+            try remake { file throws(ViewsFailure) in
+                do {
+                    try body { batches throws(ViewsFailure) in
+                        if isClosed { throw .closed }
+                        try file.apply(batches, provingChain: true)
+                    }
+                } catch {
+                    problem = error
+                    throw ViewsFailure(error)
+                }
+            }
+        } catch {
+            throw problem ?? error
+        }
+    }
+
+    @discardableResult
+    private func remake(
+        _ fill: (ViewFile<Mapping>) throws(ViewsFailure) -> Void
+    ) throws(ViewsFailure) -> LogPosition? {
         let fresh = path + ".rebuild"
         return try file.withLock { file throws(ViewsFailure) in
             if isClosed { throw .closed }
-            stopServing()
+            if !isOutdated { stopServing() }
             shared.withLock { $0.rebuilds += 1 }
-            try ViewFile<Mapping>.remove(fresh)
-            let bulk = try ViewFile<Mapping>(path: fresh, mode: .bulk, codec: codec, settings: settings)
-            do throws(ViewsFailure) {
-                try copy(from: store, to: bulk, upTo: nil, goal: head.sequence, provingChain: false, each: progress)
-                try bulk.close()
-            } catch {
-                try? bulk.close()
-                try? ViewFile<Mapping>.remove(fresh)
-                throw error
-            }
+            try make(fresh, filling: fill)
+            stopServing()
             // A damaged file may not close well; it goes either way.
             try? file?.close()
             file = nil
@@ -153,7 +205,7 @@ package final class Views<Mapping: ViewMapping>: Sendable {
             let made = try ViewFile<Mapping>(path: path, mode: .live, codec: codec, settings: settings)
             file = made
             serve(made)
-            return made.position ?? .start(of: store.identity)
+            return made.position
         }
     }
 
@@ -181,6 +233,9 @@ extension Views {
     package func waitUntil(_ sequence: LogSequence, timeoutMilliseconds: Int) async throws(ViewsFailure) {
         try await signal.wait(for: sequence, timeoutMilliseconds: timeoutMilliseconds)
     }
+
+    /// Lets events gather, so that many are written in one transaction; at once over when somebody waits for a sequence.
+    package func rest(milliseconds: Int) async { await signal.rest(milliseconds: milliseconds) }
 
     /// Runs one SELECT of anybody's, now or as of a sequence; the same SQL works for both.
     ///
@@ -261,14 +316,14 @@ extension Views {
             if shared.isClosed { return }
             shared.position = file.position
             guard shared.queries == nil else { return }
-            shared.queries = QueryPool(path: path, schema: Mapping.schema, settings: settings)
+            shared.queries = QueryPool(path: path, settings: settings)
         }
         signal.move(to: file.position?.sequence ?? .zero)
     }
 
     private func stopServing() {
         let queries = shared.withLock { shared in
-            shared.position = nil
+            (shared.position, shared.isOutdated) = (nil, false)
             defer { shared.queries = nil }
             return shared.queries
         }

@@ -9,6 +9,8 @@ package struct ViewsFailure: Error, Hashable, Sendable, CustomStringConvertible 
         case behind = "views-behind"
         /// The file is not what SQLite or this version wrote: rebuild it.
         case damaged = "views-damaged"
+        /// Another version of Drover made the file: it can be read until a new one is made.
+        case outdated = "views-outdated"
         /// An event cannot be read by this version, or is malformed.
         case undecodable = "upgrade-needed"
         /// The log could not be read.

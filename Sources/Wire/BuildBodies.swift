@@ -37,6 +37,17 @@ package struct BuildBody: Hashable, Sendable, Codable {
         missing = state.replication.missing(id, over: live)
         self.sequence = sequence
     }
+
+    package init(
+        id: BuildID, app: AppName, commit: CommitID, attempt: AttemptNumber, manifest: Digest, rawBytes: UInt64,
+        packedBytes: UInt64, succeededAt: WireTime, replication: ReplicationStatus, stored: [RegionName],
+        missing: [RegionName], sequence: LogSequence
+    ) {
+        (self.id, self.app, name) = (id, app, "\(app)/\(id)")
+        (self.commit, self.attempt, self.manifest) = (commit, attempt, manifest)
+        (self.rawBytes, self.packedBytes, self.succeededAt) = (rawBytes, packedBytes, succeededAt)
+        (self.replication, self.stored, self.missing, self.sequence) = (replication, stored, missing, sequence)
+    }
 }
 
 /// Newest first.

@@ -105,6 +105,24 @@ package struct PeerList: Hashable, Sendable, Codable {
     package init(peers: [PeerBody], sequence: LogSequence) { (self.peers, self.sequence) = (peers, sequence) }
 }
 
+/// `GET /v1/peers/{name}/events`: what concerns one peer in its region's log.
+package struct PeerEventsAnswer: Hashable, Sendable, Codable {
+    /// The newest, in order, each as a line of an export.
+    package var events: [String]
+    /// Whether older ones are left out.
+    package var isTruncated: Bool
+    package var sequence: LogSequence
+
+    package enum CodingKeys: String, CodingKey {
+        case events, sequence
+        case isTruncated = "truncated"
+    }
+
+    package init(events: [String], isTruncated: Bool, sequence: LogSequence) {
+        (self.events, self.isTruncated, self.sequence) = (events, isTruncated, sequence)
+    }
+}
+
 /// `GET /v1/uploads/{job}/{attempt}`: how much of a pack has arrived durably.
 package struct UploadAnswer: Hashable, Sendable, Codable {
     package var offset: UInt64

@@ -16,7 +16,8 @@ package struct StatusBody: Hashable, Sendable, Codable {
     package var log: LogIdentity
     package var epoch: Epoch
     package var sequence: LogSequence
-    package var chain: Digest
+    /// Nil at a sequence of the past that is not the end of a batch.
+    package var chain: Digest?
     package var version: String
     package var jobs: Jobs
     package var builds: Int
@@ -25,15 +26,60 @@ package struct StatusBody: Hashable, Sendable, Codable {
     package var targets: [TargetBody]
     /// Open ones, newest first.
     package var deployments: [DeploymentBody]
+    /// Absent where the global process keeps no backup.
+    package var backup: BackupBody?
 
     package init(
         position: LogPosition, version: String, jobs: Jobs, builds: Int, regions: [RegionBody], workers: [WorkerBody],
         targets: [TargetBody], deployments: [DeploymentBody]
     ) {
-        (log, epoch, sequence, chain) = (position.log, position.epoch, position.sequence, position.chain)
+        self.init(
+            log: position.log, epoch: position.epoch, sequence: position.sequence, chain: position.chain,
+            version: version, jobs: jobs, builds: builds, regions: regions, workers: workers, targets: targets,
+            deployments: deployments)
+    }
+
+    package init(
+        log: LogIdentity, epoch: Epoch, sequence: LogSequence, chain: Digest?, version: String, jobs: Jobs,
+        builds: Int, regions: [RegionBody], workers: [WorkerBody], targets: [TargetBody],
+        deployments: [DeploymentBody]
+    ) {
+        (self.log, self.epoch, self.sequence, self.chain) = (log, epoch, sequence, chain)
         (self.version, self.jobs, self.builds) = (version, jobs, builds)
         (self.regions, self.workers, self.targets) = (regions, workers, targets)
         self.deployments = deployments
+    }
+}
+
+/// What a log's backup has come to.
+package struct BackupBody: Hashable, Sendable, Codable {
+    /// The newest proof: a restore that came to the engine's own state.
+    package struct Proof: Hashable, Sendable, Codable {
+        /// Up to which it was restored.
+        package var sequence: LogSequence
+        package var at: WireTime
+
+        package init(sequence: LogSequence, at: WireTime) { (self.sequence, self.at) = (sequence, at) }
+    }
+
+    /// Where it is.
+    package var place: String
+    /// Everything up to here is in it; absent until the first round since the process started.
+    package var sequence: LogSequence?
+    /// Why the last round failed; absent when it did not.
+    package var problem: String?
+    package var proof: Proof?
+    /// Why the last proof failed; absent when it did not.
+    package var proofProblem: String?
+
+    enum CodingKeys: String, CodingKey {
+        case place, sequence, problem, proof
+        case proofProblem = "proof_problem"
+    }
+
+    package init(place: String, sequence: LogSequence?, problem: String?, proof: Proof?, proofProblem: String?) {
+        (self.place, self.sequence, self.problem) = (place, sequence, problem)
+        (self.proof, self.proofProblem) = (proof, proofProblem)
     }
 }
 

@@ -9,16 +9,21 @@ package protocol WireRequest: Codable, Sendable {
 /// JSON as this API speaks it.
 package enum WireJSON {
     /// Sorted keys, so that equal values are equal bytes.
-    package static func encode(_ value: some Encodable) throws -> Data {
+    package static func encode(_ value: some Encodable) throws -> Data { try encoder.encode(value) }
+
+    private static let encoder: JSONEncoder = {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return try encoder.encode(value)
-    }
+        return encoder
+    }()
+    private static let decoder = JSONDecoder()
 
     /// An answer's value. Unknown fields are passed over: a newer server may say more.
     package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: Data) throws(Problem) -> Value {
         do {
-            return try JSONDecoder().decode(type, from: bytes)
+            return try decoder.decode(type, from: bytes)
+        } catch let problem as Problem {
+            throw problem
         } catch {
             throw numberProblem(error, bytes) ?? problem(error)
         }
@@ -28,12 +33,21 @@ package enum WireJSON {
     package static func decodeStrictly<Body: WireRequest>(
         _ type: Body.Type, from bytes: Data
     ) throws(Problem) -> Body {
-        let document = bytes.isEmpty ? Data("{}".utf8) : bytes
-        for name in try decode(FieldNames.self, from: document).names where !Body.fields.contains(name) {
-            let known = Body.fields.isEmpty ? "none" : Body.fields.joined(separator: ", ")
-            throw Problem(.invalid, "\(shown(name)) is not a field of this request: it has \(known)")
+        try decode(Strict<Body>.self, from: bytes.isEmpty ? Data("{}".utf8) : bytes).body
+    }
+
+    /// A body whose fields are all known.
+    private struct Strict<Body: WireRequest>: Decodable {
+        var body: Body
+
+        init(from decoder: any Decoder) throws {
+            let names = try decoder.container(keyedBy: TextCodingKey.self).allKeys.map(\.stringValue)
+            if let name = names.filter({ !Body.fields.contains($0) }).min() {
+                let known = Body.fields.isEmpty ? "none" : Body.fields.joined(separator: ", ")
+                throw Problem(.invalid, "\(shown(name)) is not a field of this request: it has \(known)")
+            }
+            body = try Body(from: decoder)
         }
-        return try decode(type, from: document)
     }
 
     private static func problem(_ error: any Error) -> Problem {
@@ -58,7 +72,7 @@ package enum WireJSON {
     /// its syntax is sound, and does not name the field.
     private static func numberProblem(_ error: any Error, _ bytes: Data) -> Problem? {
         guard case DecodingError.dataCorrupted(let context) = error, context.codingPath.isEmpty,
-            let fields = try? JSONDecoder().decode(NumberFields.self, from: bytes)
+            let fields = try? decoder.decode(NumberFields.self, from: bytes)
         else { return nil }
         let place = fields.names.isEmpty ? "a number in the body" : shown(fields.names.joined(separator: " or "))
         return Problem(.invalid, "\(place) is out of bounds, or not a whole number")
@@ -102,15 +116,6 @@ package enum WireJSON {
 private protocol KeyedType {}
 
 extension Dictionary: KeyedType {}
-
-/// The names of a document's fields, whatever their values.
-private struct FieldNames: Decodable {
-    var names: [String]
-
-    init(from decoder: any Decoder) throws {
-        names = try decoder.container(keyedBy: TextCodingKey.self).allKeys.map(\.stringValue).sorted()
-    }
-}
 
 /// The fields of a document that are numbers.
 private struct NumberFields: Decodable {

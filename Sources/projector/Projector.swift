@@ -18,7 +18,7 @@ struct ProjectorCommand: AsyncParsableCommand {
         version: droverVersion,
         subcommands: [
             EverythingCommand.self, GlobalCommandLine.self, RegionCommandLine.self, WorkerCommandLine.self,
-            PeerCommandLine.self,
+            PeerCommandLine.self, BackupProofCommand.self,
         ],
         defaultSubcommand: EverythingCommand.self)
 

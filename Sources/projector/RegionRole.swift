@@ -1,4 +1,5 @@
 import ArgumentParser
+import Blobs
 import Codec
 import Domain
 import Engine
@@ -14,6 +15,7 @@ struct RegionCommandLine: AsyncParsableCommand {
         commandName: "region", abstract: "One region: its store, mirror, targets, tracker and peers.")
 
     @OptionGroup var options: CommonOptions
+    @OptionGroup var snapshots: SnapshotOptions
 
     @Option(help: ArgumentHelp("The global process.", valueName: "url"))
     var control: String?
@@ -33,6 +35,8 @@ struct RegionCommandLine: AsyncParsableCommand {
             valueName: "host:port"))
     var mirrorAdvertise: String?
 
+    @OptionGroup var backup: BackupOptions
+
     func run() async throws {
         let settings = try await RoleSettings()
         let name: RegionName = try settings.name(name, "name", default: "one")
@@ -44,9 +48,11 @@ struct RegionCommandLine: AsyncParsableCommand {
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
         let clock = SystemClock()
+        var configuration = EngineConfiguration(version: droverVersion)
+        try snapshots.change(&configuration, data: place.data, settings)
         let engine = try EngineService<Regional>(
-            store: log, codec: RegionalCodec(), clock: clock,
-            configuration: EngineConfiguration(version: droverVersion), logger: logger)
+            store: log, codec: RegionalCodec(), clock: clock, configuration: configuration, logger: logger)
+        let metrics = MetricsRegistry()
         let service = RegionService(
             configuration: RegionConfiguration(
                 name: name, directory: place.data, host: place.listen.host, port: place.listen.port,
@@ -57,9 +63,14 @@ struct RegionCommandLine: AsyncParsableCommand {
                 }, swarmSeed: UInt64.random(in: .min ... .max),
                 serving: ServingSettings(allowedHosts: place.allowedHosts)),
             engine: engine, upstream: HTTPUpstream(name: name, control: control), clock: clock,
-            metrics: MetricsRegistry(), logger: logger
+            metrics: metrics, logger: logger
         ) { announceReady($0, file: place.readyFile) }
-        try await runServices([EngineRunning(engine: engine), service], logger: logger)
+        let backup = try backup.backup(
+            settings, place, log: log, kind: .regional, engine: engine,
+            blobs: try await DirectoryBlobStore.open(place.data + "/store", readOnly: true), metrics: metrics,
+            logger: logger)
+        try await runServices(
+            [EngineRunning(engine: engine)] + (backup?.services ?? []) + [service], logger: logger)
     }
 
     private func mirrorPlace(_ settings: RoleSettings) throws -> HostPort? {
@@ -71,6 +82,19 @@ struct RegionCommandLine: AsyncParsableCommand {
                     + "listen on 127.0.0.1, or say --insecure if the network is yours alone")
         }
         return place
+    }
+}
+
+/// Where states are kept for the next start, and how often.
+struct SnapshotOptions: ParsableArguments {
+    @Option(help: "Events between two snapshots of the state: what a start has to fold again at most (100000).")
+    var snapshotEvents: UInt32?
+
+    func change(_ configuration: inout EngineConfiguration, data: String, _ settings: RoleSettings) throws {
+        configuration.snapshots = StateSnapshots(directory: data + "/snapshots")
+        if let events = try settings.number(snapshotEvents, "snapshot-events") {
+            configuration.hashing = StateHashing(intervalEvents: UInt64(events))
+        }
     }
 }
 

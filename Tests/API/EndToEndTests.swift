@@ -6,6 +6,7 @@ import Foundation
 import Hummingbird
 import HummingbirdTesting
 import Logging
+import Serving
 import Synchronization
 import Testing
 import Wire
@@ -13,11 +14,12 @@ import Wire
 /// The typed client against the routes, over a real socket.
 struct EndToEndTests {
     private func run(_ test: @Sendable (Fixture, GlobalClient) async throws -> Void) async throws {
-        let fixture = try Fixture(settings: { $0.watchesCallers = true })
+        let fixture = try Fixture()
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let app = Application(
-            router: fixture.api.router(), configuration: .init(address: .hostname("127.0.0.1", port: 0)),
+            router: fixture.api.router(), server: .watchful,
+            configuration: .init(address: .hostname("127.0.0.1", port: 0)),
             logger: logger)
         try await app.test(.live) { client async throws in
             let port = try #require(client.port)
@@ -40,6 +42,27 @@ struct EndToEndTests {
             try await Task.sleep(for: .milliseconds(300))
             #expect(try await fixture.engine.read { state, _ in state.queue.running.isEmpty })
             #expect(try await client.claim(.one, wait: .seconds(5))?.job.rawValue == 1)
+        }
+    }
+
+    /// Answered at once, after a wait, or with nothing: the next claim goes over the same connection.
+    @Test func aClaimLeavesItsConnectionOpen() async throws {
+        try await run { fixture, client async throws in
+            _ = try await client.joinRegion(.eu, endpoint: "http://127.0.0.1:1")
+            _ = try await client.joinWorker(.one, region: .eu)
+            let port = try #require(URLComponents(string: client.connection.endpoint)?.port)
+            try await RawCaller.with(port: port) { caller in
+                #expect(try await caller.ask(.claim(wait: "10ms")).hasPrefix("HTTP/1.1 204"))
+                async let enqueued: Void = {
+                    #expect(try await eventually { try await fixture.isWaiting() })
+                    for _ in 0..<2 { try await fixture.submit(.queue(.enqueue(.example(isForced: true)))) }
+                }()
+                #expect(try await caller.ask(.claim(wait: "20s")).contains("\"job\":1,"))
+                try await enqueued
+                let atOnce = try await caller.ask(.claim(wait: "20s"))
+                #expect(atOnce.contains("\"job\":2,"))
+                #expect(!atOnce.lowercased().contains("connection: close"))
+            }
         }
     }
 

@@ -46,7 +46,6 @@ final class Fixture: Sendable {
             path: home + "/views/global.sqlite", codec: GlobalCodec(), logger: logger)
         self.views = views
         var settings = APISettings(version: "test", serving: ServingSettings(allowedHosts: ["drover.example"]))
-        settings.watchesCallers = false
         change(&settings)
         api = GlobalAPI(
             settings: settings,
@@ -197,6 +196,11 @@ final class FixtureRegion: OutputReader, PeerDirectory {
     func peers(of region: RegionName, endpoint: String) async throws(Problem) -> [UInt8] {
         guard region == .eu else { throw Problem(.unreachable, "region \(region) does not answer") }
         return Array(#"{"peers":[],"sequence":0}"#.utf8)
+    }
+
+    func events(of peer: PeerName, in region: RegionName, endpoint: String) async throws(Problem) -> [UInt8] {
+        guard region == .eu else { throw Problem(.unreachable, "region \(region) does not answer") }
+        return Array(#"{"events":["\#(peer)"],"truncated":false,"sequence":0}"#.utf8)
     }
 }
 

@@ -18,15 +18,18 @@ private let walls: [String: Set<String>] = [
         "Domain", "Ports", "Codec", "Engine", "Projectors", "Views", "Swarm", "Packs", "Blobs", "Transfer", "Wire",
         "Client", "Serving",
     ],
-    "Commands": ["Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Client"],
+    "CrashLab": ["Domain", "Ports", "Codec", "EventLog", "LMDB", "Engine", "Processes"],
+    "Commands": [
+        "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client", "CrashLab",
+    ],
 ]
 
 /// Libraries from outside, by the rooms that may use them. Foundation, Glibc and the like are in `everywhere`.
 private let libraries: [String: Set<String>] = [
     "Codec": ["SwiftProtobuf", "Crypto"], "EventLog": ["Crypto"], "Views": ["GRDB", "GRDBSQLite"],
-    "Packs": ["Crypto"], "Blobs": ["Crypto"], "Building": ["Yams"],
+    "Packs": ["Crypto"], "Blobs": ["Crypto"], "CrashLab": ["Crypto"], "Building": ["Yams"],
     "Transfer": ["NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "AsyncHTTPClient"],
-    "Serving": ["Hummingbird", "HTTPTypes"], "API": ["Hummingbird", "HTTPTypes"],
+    "Serving": ["Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore"], "API": ["Hummingbird", "HTTPTypes"],
     "Console": ["Hummingbird", "HTTPTypes"],
     "Region": ["Hummingbird", "HTTPTypes"], "Client": ["AsyncHTTPClient", "NIOCore", "NIOHTTP1"],
     "Agent": ["AsyncHTTPClient", "NIOCore", "NIOHTTP1"], "Commands": ["ArgumentParser", "UnixSignals"],

@@ -8,7 +8,7 @@ import Testing
 import Wire
 
 /// kill -9 of the global process at random moments under load: nothing acknowledged is lost, ids stay gapless, every job
-/// ends once. DROVER_ROUNDS sets how often it is killed (the long form is 50).
+/// ends once. Snapshots are written all the time, so that kills meet them too. DROVER_ROUNDS sets how often it is killed (the long form is 50).
 @Suite(.serialized) struct KillTests {
     private static var rounds: Int {
         ProcessInfo.processInfo.environment["DROVER_ROUNDS"].flatMap { Int($0) } ?? 4
@@ -34,7 +34,8 @@ import Wire
         var random = seed
         let told = Told()
         let data = system.directory + "/data"
-        let (first, url) = try await system.start(["global", "--data", data, "--listen", "127.0.0.1:0"])
+        let (first, url) = try await system.start(
+            ["global", "--data", data, "--listen", "127.0.0.1:0", "--snapshot-events", "10"])
         var global = first
         let listen = String(url.dropFirst("http://".count))
         let client = system.client(url)
@@ -46,7 +47,8 @@ import Wire
             random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             try await Task.sleep(for: .milliseconds(Int64(100 + (random >> 33) % 900)))
             await system.stop(global, SIGKILL)
-            (global, _) = try await system.start(["global", "--data", data, "--listen", listen])
+            (global, _) = try await system.start(
+                ["global", "--data", data, "--listen", listen, "--snapshot-events", "10"])
         }
         load.cancel()
         await load.value
@@ -54,6 +56,8 @@ import Wire
         await system.stop(global)
         let sound = try await system.drover(["verify", data], server: url)
         #expect(sound.code == 0, "\(sound.text)")
+        let kept = try FileManager.default.contentsOfDirectory(atPath: data + "/snapshots")
+        #expect(kept.contains { $0.hasSuffix(".state") })
     }
 
     /// Four clients that enqueue, two workers that claim, heartbeat and fail what they claimed.

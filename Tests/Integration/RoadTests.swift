@@ -69,6 +69,18 @@ import Wire
         #expect(difference.code == 0 && difference.text.contains("current_build: 1 -> 2"), "\(difference.text)")
         let story = try await system.drover(["explain", "job", "2", "--json"], server: url)
         #expect(story.code == 0 && story.text.contains(#""state":"succeeded""#), "\(story.text)")
+        let peer = try await system.drover(["explain", "peer", "two-2"], server: url)
+        #expect(peer.code == 0 && peer.text.contains("app build 2 healthy"), "\(peer.text)")
+        let nobody = try await system.drover(["explain", "peer", "nobody"], server: url)
+        #expect(nobody.code == 2 && nobody.text.contains("drover peers lists them"), "\(nobody.text)")
+        let targets = try await system.drover(["targets", "--at", "\(found - 1)", "--json"], server: url)
+        #expect(targets.code == 0 && targets.text.contains(#""build":1"#), "\(targets.text)")
+        let later = try await system.drover(["status", "--at", "999999"], server: url)
+        #expect(later.code == 2 && later.text.contains("the log ends at"), "\(later.text)")
+        let again = try await system.drover(["whatif", ".", "--json"], server: url)
+        #expect(again.code == 0 && again.text.contains(#""new":0"#), "\(again.text)")
+        let played = try await system.drover(["replay", ".", "--from", "\(found)", "--until", "\(found)"], server: url)
+        #expect(played.code == 0 && played.text.contains("build 1 at revision"), "\(played.text)")
     }
 
     @Test func refusalsChangeNothingAndFailuresSayWhy() async throws {

@@ -23,12 +23,12 @@ extension System {
             ["global", "--data", directory + "/global", "--listen", "127.0.0.1:0"] + more, environment: environment)
     }
 
-    func region(_ name: String, of global: Role) async throws -> Role {
+    func region(_ name: String, of global: Role, _ more: [String] = []) async throws -> Role {
         try await role(
             [
                 "region", "--name", name, "--data", "\(directory)/regions/\(name)", "--control", global.url, "--listen",
                 "127.0.0.1:0",
-            ])
+            ] + more)
     }
 
     func worker(_ name: String, region: String, of global: Role, _ more: [String] = []) async throws -> Role {

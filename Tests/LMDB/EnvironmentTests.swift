@@ -40,6 +40,31 @@ import Testing
         #expect(try environment.lastTransaction() == before + 1)
     }
 
+    /// One flipped bit there would bring an older commit back, whole and sound. Of the 64 bits only the second may leave
+    /// two numbers that follow one another.
+    @Test func aFlippedBitOfATransactionsNumberIsRefused() throws {
+        let environment = try Environment.open(directory: directory.path, options: options())
+        for number in 0..<5 as Range<UInt32> { try environment.put(number..<number + 1) }
+        environment.close()
+        let file = URL(fileURLWithPath: directory.path + "/data.mdb")
+        let whole = try Data(contentsOf: file)
+        for number in [144, 4_096 + 144] {
+            for bit in 0..<64 where bit != 1 {
+                var damaged = whole
+                damaged[number + bit / 8] ^= 1 << UInt8(bit % 8)
+                try damaged.write(to: file)
+                let failure = #expect(throws: LMDBFailure.self, "bit \(bit) of \(number)") {
+                    try Environment.open(directory: directory.path, options: options()).close()
+                }
+                #expect(failure?.code == .corrupted)
+            }
+        }
+        try whole.write(to: file)
+        let again = try Environment.open(directory: directory.path, options: options())
+        defer { again.close() }
+        #expect(try again.stored() == [0, 1, 2, 3, 4])
+    }
+
     @Test func keysOutOfOrderAreRefused() throws {
         let environment = try Environment.open(directory: directory.path, options: options())
         defer { environment.close() }

@@ -86,6 +86,27 @@ struct RegionServiceTests {
         }
     }
 
+    @Test("a peer's story is told from the region's log")
+    func peerStory() async throws {
+        try await TestRegion.run { region in
+            region.upstream.state.withLock { $0.key = Array(repeating: 7, count: 32) }
+            let (peer, other) = (PeerName(unchecked: "p1"), PeerName(unchecked: "p2"))
+            let (alarms, _) = try await run(region) { url in
+                let client = RegionClient(endpoint: url, actor: .peer(peer), settings: .withoutRetries)
+                _ = try await client.enrol(other, labels: [:], endpoint: "http://127.0.0.1:2")
+                _ = try await client.enrol(peer, labels: [:], endpoint: "http://127.0.0.1:1")
+                let answer = try await client.events(of: peer)
+                #expect(answer.events.count == 1 && !answer.isTruncated)
+                #expect(answer.events.first?.contains(#""type":"peer-enrolled""#) == true)
+                #expect(answer.events.allSatisfy { !$0.contains("p2") })
+                await #expect(throws: ClientFailure.self) {
+                    try await client.events(of: PeerName(unchecked: "nobody"))
+                }
+            }
+            #expect(alarms == [])
+        }
+    }
+
     @Test("it is ready when it has joined, not before")
     func readiness() async throws {
         try await TestRegion.run { region in

@@ -140,7 +140,9 @@ import Wire
     /// Every event of every recorded log has a sentence and its fields.
     @Test(arguments: Seeds.logs) func everyEventHasWords(_ log: RecordedLog) async throws {
         let recorded = try batches(log.bytes()).flatMap(\.frames)
-        let told = try await LogPlace.with(export(log.scenario, log.name)) { try await $0.events(where: "1") }
+        let told = try await LogPlace.with(log.folder.appending(path: "log.ndjson").path) {
+            try await $0.events(where: "1")
+        }
         #expect(told.map(\.frame) == recorded)
         for event in told {
             #expect(!event.words.contains("cannot read") && !event.words.contains("\n"), "\(event.words)")

@@ -5,6 +5,8 @@ import Foundation
 import Ports
 import Testing
 
+@testable import Commands
+
 /// Changes that the checks of this room must notice.
 @Suite struct CanaryTests {
     /// A recorded log's first batches: long enough for several events a batch, short enough for every change.

@@ -12,7 +12,7 @@ import Wire
         return try await LogPlace.with(file) { log in
             var changes: [LogDifference.Change] = []
             let (from, to) = (LogSequence(rawValue: before), LogSequence(rawValue: after))
-            try await LogDifference(log: log, from: from, to: to).changes { changes.append($0) }
+            try await LogDifference(before: (log, from), after: (log, to)).changes { changes.append($0) }
             return changes
         }
     }
@@ -88,7 +88,7 @@ import Wire
         let file = RecordedLog(scenario: "crash", name: "region-one").folder.appending(path: "log.ndjson").path
         await #expect(throws: CommandStop.self) {
             try await LogPlace.with(file) { log in
-                try await LogDifference(log: log, from: .zero, to: LogSequence(rawValue: 9)).changes { _ in }
+                try await LogDifference(before: (log, .zero), after: (log, LogSequence(rawValue: 9))).changes { _ in }
             }
         }
     }

@@ -55,4 +55,29 @@ import Testing
         await #expect(throws: CommandStop.self) { try await story("crash", .job(JobID(rawValue: 99))) }
         await #expect(throws: CommandStop.self) { try await story("crash", .deployment(id)) }
     }
+
+    /// Of a peer whose region was cut off: it enrolled, ran the first build, and much later the second.
+    @Test func aPeersStoryIsInItsRegionsLog() async throws {
+        let log = RecordedLog(scenario: "incident", name: "region-two").folder.appending(path: "log.ndjson").path
+        let peer = try #require(PeerName(rawValue: "two-1"))
+        let lines = try await LogPlace.with(log) { try await Story(log: $0).lines(of: .peer(peer)) }
+        #expect(lines.first?.state == "live" && lines.first?.type == "peer-enrolled")
+        let states = lines.compactMap(\.state)
+        #expect(states.contains("hello build 1 healthy") && states.last == "hello build 2 healthy", "\(states)")
+        #expect(
+            lines.contains { $0.state == nil && $0.words.hasSuffix("the target of hello is build 2, revision 1.2") })
+        #expect(lines.allSatisfy { !$0.words.contains("two-2") })
+    }
+
+    @Test func peersAreNotInTheGlobalLog() async throws {
+        let peer = try #require(PeerName(rawValue: "two-1"))
+        await #expect(throws: CommandStop.self) { try await story("crash", .peer(peer)) }
+        let regional = RecordedLog(scenario: "incident", name: "region-one").folder.appending(path: "log.ndjson").path
+        await #expect(throws: CommandStop.self) {
+            try await LogPlace.with(regional) { try await Story(log: $0).lines(of: .peer(peer)) }
+        }
+        await #expect(throws: CommandStop.self) {
+            try await LogPlace.with(regional) { try await Story(log: $0).lines(of: .job(JobID(rawValue: 1))) }
+        }
+    }
 }

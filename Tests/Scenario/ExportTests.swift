@@ -1,10 +1,11 @@
 import Codec
-import Commands
 import Domain
 import EventLog
 import Foundation
 import Ports
 import Testing
+
+@testable import Commands
 
 /// A log out to a file and back.
 @Suite struct ExportTests {

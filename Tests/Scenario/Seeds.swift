@@ -11,9 +11,20 @@ enum Seeds {
     /// `DROVER_REWRITE=1` writes the expected files anew instead of comparing; recordings and golden logs never change.
     static let rewrites = ProcessInfo.processInfo.environment["DROVER_REWRITE"] == "1"
 
-    /// Every log of every scenario, in order.
-    static let logs: [RecordedLog] = names(in: folder.appending(path: "scenarios")).flatMap { scenario in
-        names(in: folder.appending(path: "scenarios/\(scenario)")).map { RecordedLog(scenario: scenario, name: $0) }
+    /// Every log of every scenario, and of every shrunk incident, in order.
+    static let logs: [RecordedLog] = ["scenarios", "regressions"].flatMap { place in
+        folders(in: folder.appending(path: place)).flatMap { scenario in
+            folders(in: folder.appending(path: "\(place)/\(scenario)")).map {
+                RecordedLog(scenario: scenario, name: $0, place: place)
+            }
+        }
+    }
+
+    /// What `drover shrink` wrote.
+    static let shrunk = logs.filter(\.isShrunk)
+
+    static func folders(in folder: URL) -> [String] {
+        names(in: folder).filter { folder.appending(path: $0).isFolder }
     }
 
     static func names(in folder: URL) -> [String] {
@@ -27,12 +38,15 @@ struct RecordedLog: Sendable, CustomTestStringConvertible {
     var scenario: String
     /// `global`, or `region-NAME`.
     var name: String
+    /// The folder of `seeds/` that it stands in.
+    var place = "scenarios"
 
     static let global = "global"
 
     var testDescription: String { "\(scenario)/\(name)" }
-    var folder: URL { Seeds.folder.appending(path: "scenarios/\(scenario)/\(name)") }
+    var folder: URL { Seeds.folder.appending(path: "\(place)/\(scenario)/\(name)") }
     var isGlobal: Bool { name == Self.global }
+    var isShrunk: Bool { place == "regressions" }
 
     func bytes() throws -> [UInt8] { [UInt8](try Data(contentsOf: folder.appending(path: "log.ndjson"))) }
 
@@ -54,4 +68,8 @@ final class Scratch: Sendable {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     func inside(_ name: String) -> String { "\(path)/\(name)" }
+}
+
+extension URL {
+    fileprivate var isFolder: Bool { (try? resourceValues(forKeys: [.isDirectoryKey]).isDirectory) == true }
 }

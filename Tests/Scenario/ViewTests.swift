@@ -5,6 +5,8 @@ import Ports
 import Testing
 import Views
 
+@testable import Commands
+
 /// The SQL views of recorded logs.
 @Suite struct ViewTests {
     @Test(arguments: Seeds.logs) func theViewsAreAsExpected(_ log: RecordedLog) async throws {
@@ -42,7 +44,7 @@ private struct ExpectedViews: KindCheck {
         let views = try Kind.openViews(scratch.inside("views.sqlite"))
         defer { views.close() }
         #expect(try await views.catchUp(from: store) == store.head())
-        let dump = try await ViewDump.of(views, kind)
+        let dump = try await ViewDump.of(views)
         let folder = log.folder.appending(path: "views")
         if Seeds.rewrites { try dump.write(to: folder) }
         #expect(try dump.differences(from: ViewDump(folder: folder)) == [], "\(log.testDescription)")
@@ -66,11 +68,11 @@ private struct PastViews: KindCheck {
             let young = try Kind.openViews(scratch.inside("views-\(place).sqlite"))
             defer { young.close() }
             try young.apply(Array(prefix))
-            let past = try await ViewDump.of(views, kind, at: end)
-            let expected = try await ViewDump.of(young, kind).past
+            let past = try await ViewDump.of(views, at: end)
+            let expected = try await ViewDump.of(young).past
             #expect(past.differences(from: expected) == [], "\(log.testDescription) at \(end)")
             // The check can fail: the present is another one.
-            #expect(try await ViewDump.of(views, kind).past.differences(from: expected) != [])
+            #expect(try await ViewDump.of(views).past.differences(from: expected) != [])
         }
     }
 }
@@ -84,8 +86,8 @@ private struct GrownViews: KindCheck {
         defer { views.close() }
         for batch in recorded { try views.apply([batch]) }
         #expect(try await views.difference(from: store) == nil)
-        let grown = try await ViewDump.of(views, kind)
+        let grown = try await ViewDump.of(views)
         try await views.rebuild(from: store)
-        #expect(try await ViewDump.of(views, kind).differences(from: grown) == [], "\(log.testDescription)")
+        #expect(try await ViewDump.of(views).differences(from: grown) == [], "\(log.testDescription)")
     }
 }

@@ -83,20 +83,9 @@ struct UpdateTests {
             seen.withLock { $0.append(progress.sequence) }
         }
         #expect(seen.withLock { $0 } == [history.log.head().sequence])
-        let dumps = try [once, slowly, again].map { try Self.dump($0.path) }
+        let dumps = try [once, slowly, again].map { try dump($0.path) }
         #expect(dumps[0] == dumps[1] && dumps[1] == dumps[2])
         #expect(dumps[0].count > 200)
-    }
-
-    /// Every row of every table as text.
-    private static func dump(_ path: String) throws -> [String] {
-        try DatabaseQueue(path: path).read { database in
-            let tables = try String.fetchAll(database, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
-                .sorted()
-            return try tables.flatMap { table in
-                try Row.fetchAll(database, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }.sorted()
-            }
-        }
     }
 
     @Test func whatDoesNotContinueIsForked() throws {
@@ -151,7 +140,6 @@ struct UpdateTests {
         let damages: [(String, (String) throws -> Void)] = [
             ("text", { try Data("not a database, certainly".utf8).write(to: URL(fileURLWithPath: $0)) }),
             ("cut", { try FileHandle(forUpdatingAtPath: $0)?.truncate(atOffset: 5000) }),
-            ("schema", { try Self.execute("UPDATE view_state SET schema = 'older'", $0) }),
             ("kind", { try Self.execute("UPDATE view_state SET kind = 'regional'", $0) }),
             ("state", { try Self.execute("DELETE FROM view_state", $0) }),
             ("table", { try Self.execute("DROP TABLE view_state", $0) }),
@@ -329,6 +317,26 @@ struct UpdateTests {
             ($0 as? ViewsFailure)?.code == .undecodable
         }
         #expect(views.position?.sequence == header.sequence)
+    }
+
+    /// Events may gather while nobody reads; whoever waits ends that.
+    @Test(.timeLimit(.minutes(5))) func aRestEndsWhenSomebodyWaits() async throws {
+        let history = try GlobalHistory.random(seed: 92, steps: 30)
+        let batch = history.log.all[0]
+        let scratch = try Scratch()
+        let views = try scratch.views()
+        let start = ContinuousClock.now
+        await views.rest(milliseconds: 20)
+        #expect(start.duration(to: .now) >= .milliseconds(20))
+        async let rested: Void = views.rest(milliseconds: 3_600_000)
+        async let waited: Void = views.waitUntil(batch.end.sequence, timeoutMilliseconds: 3_600_000)
+        await rested
+        await views.rest(milliseconds: 3_600_000)
+        try views.apply([batch])
+        try await waited
+        async let last: Void = views.rest(milliseconds: 3_600_000)
+        views.close()
+        await last
     }
 
     @Test func waitsEndWhenTheSequenceIsThereOrTheTimeIsOver() async throws {

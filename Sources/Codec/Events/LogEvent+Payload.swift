@@ -38,6 +38,11 @@ extension LogEvent {
             (message.at, message.fingerprint) = (sequence.rawValue, fingerprint)
             message.digest = Data(digest.bytes)
             return try EventType.stateHashed.seal(message)
+        case .backupProved(let sequence, let fingerprint, let digest, let milliseconds):
+            var message = Drover_V1_BackupProved()
+            (message.at, message.fingerprint) = (sequence.rawValue, fingerprint)
+            (message.digest, message.milliseconds) = (Data(digest.bytes), milliseconds)
+            return try EventType.backupProved.seal(message)
         }
     }
 
@@ -67,6 +72,11 @@ extension LogEvent {
             self = .stateHashed(
                 at: LogSequence(rawValue: message.at), fingerprint: message.fingerprint,
                 digest: try digest(message.digest, "digest"))
+        case .backupProved:
+            let message: Drover_V1_BackupProved = try type.open(payload)
+            self = .backupProved(
+                at: LogSequence(rawValue: message.at), fingerprint: message.fingerprint,
+                digest: try digest(message.digest, "digest"), milliseconds: message.milliseconds)
         default: throw type.misplaced(in: "a log's own events")
         }
     }

@@ -56,6 +56,15 @@ extension Drover_V1_StateHashed: NamedMessage {
     }
 }
 
+extension Drover_V1_BackupProved: NamedMessage {
+    mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
+        try pass.field("at", &at)
+        try pass.field("fingerprint", &fingerprint)
+        try pass.field("digest", &digest)
+        try pass.field("milliseconds", &milliseconds)
+    }
+}
+
 extension Drover_V1_EnqueueReused: NamedMessage {
     mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
         try pass.field("job", &job)

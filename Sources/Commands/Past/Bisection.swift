@@ -37,13 +37,29 @@ package struct Bisection {
         return LogSequence(rawValue: high)
     }
 
+    /// The first sequence from one on at which it holds; nil where it never does.
+    package mutating func firstTruth(from start: LogSequence) async throws -> LogSequence? {
+        if try await holds(at: start) { return start }
+        return try await change(after: start, upTo: try await log.head()) { _ in }
+    }
+
     /// The first change from false to true, by asking at every sequence at which rows changed.
     ///
     /// - Throws: `CommandStop` where there is none.
     package mutating func firstChange(progress: (LogSequence) -> Void = { _ in }) async throws -> LogSequence {
         let head = try await log.head()
+        if let change = try await change(after: .zero, upTo: head, progress: progress) { return change }
+        throw CommandStop(
+            .failed,
+            "drover: it never changes from false to true up to the log's end, sequence \(head) "
+                + "(\(statements) statements asked)")
+    }
+
+    private mutating func change(
+        after start: LogSequence, upTo head: LogSequence, progress: (LogSequence) -> Void
+    ) async throws -> LogSequence? {
         let changes = try await changesStatement()
-        var (last, held) = (LogSequence.zero, try await holds(at: .zero))
+        var (last, held) = (start, try await holds(at: start))
         while case let page = try await log.all(changes(last, head)), !page.isEmpty {
             for number in page.compactMap({ $0["sequence"]?.number }) {
                 last = LogSequence(rawValue: number)
@@ -53,32 +69,12 @@ package struct Bisection {
                 held = holdsNow
             }
         }
-        throw CommandStop(
-            .failed,
-            "drover: it never changes from false to true up to the log's end, sequence \(head) "
-                + "(\(statements) statements asked)")
+        return nil
     }
 
-    /// NULL is false, as in a WHERE.
     private mutating func holds(at sequence: LogSequence) async throws -> Bool {
         statements += 1
-        let answer = try await log.query(statement, at: sequence)
-        guard answer.columns.count == 1, answer.rows.count == 1, let value = answer.rows.first?.first else {
-            throw CommandStop(
-                .refused,
-                "drover: at sequence \(sequence) the statement gives \(answer.rows.count) rows of "
-                    + "\(answer.columns.count) columns, not one truth value: write SELECT EXISTS (SELECT ...)")
-        }
-        switch value {
-        case .null: return false
-        case .integer(let number): return number != 0
-        case .real(let number): return number != 0
-        case .text(let text):
-            throw CommandStop(
-                .refused,
-                "drover: at sequence \(sequence) the statement gives the text \"\(text.prefix(60))\", not a truth value: "
-                    + "compare it with something")
-        }
+        return try await log.holds(statement, at: sequence)
     }
 
     /// A statement, from two sequences, of the sequences behind the one and up to the other at which rows changed that
@@ -101,6 +97,29 @@ package struct Bisection {
             }
             return "SELECT sequence FROM (\(parts.joined(separator: " UNION "))) ORDER BY sequence "
                 + "LIMIT \(Self.changesAtOnce)"
+        }
+    }
+}
+
+extension AskedLog {
+    /// Whether one SELECT of one truth value holds at a sequence. NULL is false, as in a WHERE.
+    func holds(_ statement: String, at sequence: LogSequence) async throws -> Bool {
+        let answer = try await query(statement, at: sequence)
+        guard answer.columns.count == 1, answer.rows.count == 1, let value = answer.rows.first?.first else {
+            throw CommandStop(
+                .refused,
+                "drover: at sequence \(sequence) the statement gives \(answer.rows.count) rows of "
+                    + "\(answer.columns.count) columns, not one truth value: write SELECT EXISTS (SELECT ...)")
+        }
+        switch value {
+        case .null: return false
+        case .integer(let number): return number != 0
+        case .real(let number): return number != 0
+        case .text(let text):
+            throw CommandStop(
+                .refused,
+                "drover: at sequence \(sequence) the statement gives the text \"\(text.prefix(60))\", not a truth value: "
+                    + "compare it with something")
         }
     }
 }

@@ -57,6 +57,8 @@ extension LogEvent {
             "refused: \(attempt.command) by \(actor.words) about attempt \(attempt.attempt) of job \(attempt.job) "
                 + "(\(code.rawValue)\(count > 1 ? ", \(count) times" : ""))"
         case .stateHashed(let sequence, _, let digest): "the state at \(sequence) had the hash \(digest.hex.prefix(16))"
+        case .backupProved(let sequence, _, let digest, _):
+            "the backup was restored to \(sequence) and had the same state, hash \(digest.hex.prefix(16))"
         }
     }
 }

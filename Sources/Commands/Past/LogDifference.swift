@@ -1,7 +1,7 @@
 package import Domain
 package import Wire
 
-/// What differs in the global views between two moments of one log.
+/// What differs in the global views between two moments, of one log or of two.
 package struct LogDifference {
     /// One row that came, went or changed.
     package struct Change: Hashable, Sendable {
@@ -42,18 +42,18 @@ package struct LogDifference {
     ]
     private static let rowsAtOnce: UInt64 = 5000
 
-    private let log: any AskedLog
-    private let before: LogSequence
-    private let after: LogSequence
+    package typealias Place = (log: any AskedLog, sequence: LogSequence)
 
-    /// From one sequence to another, which may be the earlier.
-    package init(log: any AskedLog, from before: LogSequence, to after: LogSequence) {
-        (self.log, self.before, self.after) = (log, before, after)
-    }
+    private let before: Place
+    private let after: Place
+
+    /// From one moment to another, of the same log or of two.
+    package init(before: Place, after: Place) { (self.before, self.after) = (before, after) }
 
     /// Gives every change, in the order of views and their keys.
     package func changes(_ body: (Change) throws -> Void) async throws {
-        try log.requireGlobal()
+        try before.log.requireGlobal()
+        try after.log.requireGlobal()
         for compared in Self.compared {
             for condition in try await conditions(compared) {
                 let (old, new) = (
@@ -68,7 +68,10 @@ package struct LogDifference {
     private func conditions(_ compared: Compared) async throws -> [String] {
         guard compared.isNumbered else { return ["1"] }
         let sql = "SELECT coalesce(max(\(compared.key)), 0) AS last FROM \(compared.view)"
-        let last = try await log.all(sql, at: max(before, after)).first?["last"]?.number ?? 0
+        var last: UInt64 = 0
+        for place in [before, after] {
+            last = max(last, try await place.log.all(sql, at: place.sequence).first?["last"]?.number ?? 0)
+        }
         return stride(from: 0, to: last, by: UInt64.Stride(Self.rowsAtOnce)).map { start in
             "\(compared.key) > \(start) AND \(compared.key) <= \(start + Self.rowsAtOnce)"
         }
@@ -81,10 +84,10 @@ package struct LogDifference {
         var values: [String: [WireValue]] = [:]
     }
 
-    private func rows(_ compared: Compared, _ condition: String, at sequence: LogSequence) async throws -> Rows {
-        let answer = try await log.query(
+    private func rows(_ compared: Compared, _ condition: String, at place: Place) async throws -> Rows {
+        let answer = try await place.log.query(
             "SELECT \(compared.key) AS compared_key, * FROM \(compared.view) WHERE \(condition) ORDER BY 1",
-            at: sequence)
+            at: place.sequence)
         guard !answer.isTruncated else {
             throw CommandStop(
                 .failed, "drover: \(compared.view) has more than \(answer.rows.count) rows, too many to compare here")

@@ -6,11 +6,11 @@ import Ports
 import Views
 
 /// What people name a log by: `.` or a server's URL for the running system, a data directory, a log's directory, or
-/// a file that `drover export` wrote.
+/// what `drover export` wrote.
 package enum LogPlace {
     static let help = """
         LOG is the running system (. or a server's URL), a data directory (its global log), a log's directory (with \
-        data.mdb), or a file that export wrote. A log in files is read into views of its own in a temporary directory; \
+        data.mdb), or a file or directory that export wrote. A log in files is read into views of its own in a temporary directory; \
         it may be in use meanwhile.
         """
 
@@ -24,14 +24,19 @@ package enum LogPlace {
         return found
     }
 
+    /// Nil for what is not there.
+    static func isDirectory(_ path: String) -> Bool? {
+        (try? URL(filePath: path).resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory
+    }
+
     /// Opens a log for questions, and lets go of it when the body ends.
     package static func with<Answer>(
         _ place: String, _ body: (any AskedLog) async throws -> Answer
     ) async throws -> Answer {
         if place == "." { return try await body(RunningLog(client: try ServerOptions.client(at: nil))) }
         if place.contains("://") { return try await body(RunningLog(client: try ServerOptions.client(at: place))) }
-        let source = try files(at: place)
         return try await withScratch { scratch in
+            let source = try await files(at: place, scratch)
             if try source.isRegional() {
                 let views = try RecordedViews<RegionalViews>(place, in: scratch, codec: RegionalCodec()) {
                     $0.words(by: $1)
@@ -43,13 +48,25 @@ package enum LogPlace {
         }
     }
 
-    private static func files(at place: String) throws -> LogFiles {
-        let values = try? URL(filePath: place).resourceValues(forKeys: [.isDirectoryKey])
-        guard let isDirectory = values?.isDirectory else {
+    /// The same for a global log in memory.
+    static func with<Answer>(
+        _ batches: [FrameBatch], named name: String, _ body: (RecordedViews<GlobalViews>) async throws -> Answer
+    ) async throws -> Answer {
+        try await withScratch { scratch in
+            let views = try RecordedViews<GlobalViews>(name, in: scratch, codec: GlobalCodec()) { $0.words(by: $1) }
+            defer { views.close() }
+            try views.add(batches)
+            return try await body(views)
+        }
+    }
+
+    private static func files(at place: String, _ scratch: String) async throws -> LogFiles {
+        guard let isDirectory = isDirectory(place) else {
             throw CommandStop(.refused, "drover: there is no \(place): name a log's directory, an export, or a URL")
         }
         guard isDirectory else { return .export(place) }
-        let directory = try directory(in: place)
+        if StorePlace.holdsBackup(place) { _ = try await LogSegments.restore(place, to: scratch + "/restored") }
+        let directory = try directory(in: StorePlace.holdsBackup(place) ? scratch + "/restored" : place)
         do throws(StoreFailure) {
             return .directory(try EventLog.open(directory: directory, mode: .readOnly))
         } catch {
@@ -72,14 +89,14 @@ package enum LogPlace {
     }
 
     /// A directory that goes when the body ends, or when the command is interrupted.
-    private static func withScratch<Answer>(_ body: (String) async throws -> Answer) async throws -> Answer {
+    static func withScratch<Answer>(_ body: (String) async throws -> Answer) async throws -> Answer {
         let path = FileManager.default.temporaryDirectory.path + "/drover-past-\(UUID().uuidString)"
         try FileManager.default.createDirectory(
             atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         Interruption.remove(path)
         defer {
             try? FileManager.default.removeItem(atPath: path)
-            Interruption.remove(nil)
+            Interruption.removed(path)
         }
         do { return try await body(path) } catch let failure as StoreFailure {
             throw CommandStop(.failed, "drover: \(failure)")
@@ -118,10 +135,12 @@ enum LogFiles {
         switch self {
         case .directory(let log): try views.fill(from: log, progress: progress)
         case .export:
-            try batches { batches in
-                try views.add(batches)
-                if let end = batches.last?.end.sequence { progress(end) }
-                return true
+            try views.fill { take in
+                try batches { batches in
+                    try take(batches)
+                    if let end = batches.last?.end.sequence { progress(end) }
+                    return true
+                }
             }
         }
     }

@@ -31,8 +31,10 @@ final class RecordedViews<Mapping: ViewMapping>: AskedLog {
         try views.catchUp(from: log) { progress($0.sequence) }
     }
 
-    /// Folds more of a log, in order.
-    func add(_ batches: [FrameBatch]) throws { try views.apply(batches) }
+    /// Folds the whole log that the body gives, batches in order, to the closure it is lent.
+    func fill(from body: (_ take: ([FrameBatch]) throws(ViewsFailure) -> Void) throws -> Void) throws {
+        try views.rebuild(from: body)
+    }
 
     func close() { views.close() }
 
@@ -67,6 +69,9 @@ final class RecordedViews<Mapping: ViewMapping>: AskedLog {
             return sequence
         }
     }
+
+    /// Every table and view, as text.
+    func dump() async throws -> ViewDump { try await ViewDump.of(views) }
 
     func words(_ frame: Frame) -> String { frameWords(frame, codec, say) }
 

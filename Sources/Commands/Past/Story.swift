@@ -1,3 +1,4 @@
+import Codec
 package import Domain
 import Wire
 
@@ -17,6 +18,8 @@ package struct Story {
     package enum Subject: Hashable, Sendable {
         case job(JobID)
         case deployment(Revision)
+        /// Of a region's log.
+        case peer(PeerName)
     }
 
     let log: any AskedLog
@@ -27,10 +30,52 @@ package struct Story {
     ///
     /// - Throws: `CommandStop` where the log has no such job or deployment.
     package func lines(of subject: Subject) async throws -> [Line] {
-        try log.requireGlobal()
         switch subject {
-        case .job(let id): return try await lines(ofJob: id)
-        case .deployment(let id): return try await lines(ofDeployment: id)
+        case .job(let id):
+            try log.requireGlobal()
+            return try await lines(ofJob: id)
+        case .deployment(let id):
+            try log.requireGlobal()
+            return try await lines(ofDeployment: id)
+        case .peer(let name): return try await lines(ofPeer: name)
+        }
+    }
+
+    /// What concerns the peer: its own events, and the targets that its region took over since it is there.
+    private func lines(ofPeer name: PeerName) async throws -> [Line] {
+        guard log.isRegional else {
+            throw CommandStop(
+                .refused, "drover: \(log.name) is the global log, which has no peers: name their region's log")
+        }
+        let events = try await log.events(
+            where: """
+                e.peer = '\(name)' OR e.sequence IN (SELECT from_sequence FROM target_versions WHERE from_sequence >
+                  (SELECT min(sequence) FROM event_rows WHERE peer = '\(name)'))
+                """)
+        guard !events.isEmpty else {
+            throw CommandStop(.refused, "drover: \(log.name) has no peer \(name): drover peers lists them")
+        }
+        return Self.lines(ofPeer: events)
+    }
+
+    /// The same of events that are known to concern it.
+    static func lines(ofPeer events: [ToldEvent]) -> [Line] {
+        events.map { event in
+            let decoded = try? RegionalCodec().decode(event.frame)?.event
+            return Line(
+                sequence: event.sequence, time: event.time, type: event.type,
+                actor: event.frame.header.actor.description, state: decoded.flatMap(peerState), words: event.words)
+        }
+    }
+
+    /// The peer's state that an event of its own is.
+    private static func peerState(_ event: RegionEvent) -> String? {
+        switch event {
+        case .peerEnrolled, .peerReturned: "live"
+        case .peerSilent: "silent"
+        case .peerChanged(_, let app, let report):
+            "\(app) \(report.build.map { "build \($0) " } ?? "")\(report.health.rawValue)"
+        case .log, .taken, .followed, .refollowed, .packStored, .packLost: nil
         }
     }
 

@@ -42,6 +42,10 @@ package struct RegionRecord: Hashable, Sendable, Codable {
     /// Where its services answer, as in `http://10.0.0.1:7071`.
     package var endpoint: String
     package var levels: [AppName: RegionLevel]
+
+    package init(status: RegionStatus, endpoint: String, levels: [AppName: RegionLevel]) {
+        (self.status, self.endpoint, self.levels) = (status, endpoint, levels)
+    }
 }
 
 package struct WorkerRecord: Hashable, Sendable, Codable {
@@ -51,6 +55,10 @@ package struct WorkerRecord: Hashable, Sendable, Codable {
     package var isDraining: Bool
     /// The attempt it claimed last and that has not ended.
     package var job: JobID?
+
+    package init(region: RegionName, waitingSince: Timestamp?, isDraining: Bool, job: JobID?) {
+        (self.region, self.waitingSince, self.isDraining, self.job) = (region, waitingSince, isDraining, job)
+    }
 
     fileprivate mutating func claimed(_ job: JobID) {
         waitingSince = nil

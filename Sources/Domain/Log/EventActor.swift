@@ -27,9 +27,15 @@ package struct EventActor: Hashable, Sendable, Codable {
     package static func projector(_ name: String) -> EventActor { EventActor(kind: .projector, name: name) }
 }
 
-extension EventActor: CustomStringConvertible {
+extension EventActor: LosslessStringConvertible {
     /// `kind:name`, as in `person:ada`.
     package var description: String { "\(kind.word):\(name)" }
+
+    package init?(_ description: String) {
+        let parts = description.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let kind = Kind(word: parts[0]) else { return nil }
+        self.init(kind: kind, name: String(parts[1]))
+    }
 }
 
 extension EventActor.Kind {

@@ -146,12 +146,16 @@ extension IdentifierTable: Hashable where Row: Hashable {
 extension IdentifierTable: Codable where Row: Codable {
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: TextCodingKey.self)
-        for name in container.allKeys {
+        let keys = try container.allKeys.map { name in
             guard let key = Key(codingKey: name) else {
                 throw DecodingError.dataCorruptedError(
                     forKey: name, in: container, debugDescription: "no number: \(name.stringValue)")
             }
-            self[key] = try container.decode(Row.self, forKey: name)
+            return key
+        }
+        // In their order no page has to make room for another.
+        for key in keys.sorted() {
+            self[key] = try container.decode(Row.self, forKey: TextCodingKey(text: key.description))
         }
     }
 

@@ -17,6 +17,8 @@ package enum LogEvent: Hashable, Sendable {
     /// What the state was at the end of the batch that ends there: a replay by reducers of the same fingerprint must
     /// come to the same.
     case stateHashed(at: LogSequence, fingerprint: UInt64, digest: Digest)
+    /// The backup, restored up to the end of the batch there, came to the state that the engine had.
+    case backupProved(at: LogSequence, fingerprint: UInt64, digest: Digest, milliseconds: UInt64)
 }
 
 /// The numbers that decisions depend on. They are facts of the log, so that a replay decides alike.

@@ -10,15 +10,44 @@ package struct Replay<A: Aggregate>: Sendable {
     package private(set) var lastTime = Timestamp.zero
     /// Informative events of types this version does not know: kept in the log, passed over here.
     package private(set) var unknownEvents: UInt64 = 0
+    /// Where the fold began: at a snapshot, or before the first event.
+    package let base: LogSequence
     private let codec: any EventCodec<A.Event>
     private let hashing: StateHashing
-    /// The state at the last end of a batch whose hash the log may say.
-    private var hashable: (at: LogSequence, state: A.State)?
+    /// The last end of a batch whose state's hash the log may say.
+    private var hashable: (at: LogSequence, state: Hashable)?
+
+    private enum Hashable {
+        case state(A.State)
+        /// Known already.
+        case hashed(Digest)
+
+        func hash() throws(CodecFailure) -> Digest {
+            switch self {
+            case .state(let state): try StateCodec.stateHash(state)
+            case .hashed(let digest): digest
+            }
+        }
+    }
 
     package init(of log: LogIdentity, codec: any EventCodec<A.Event>, hashing: StateHashing = StateHashing()) {
         head = .start(of: log)
+        base = .zero
         self.codec = codec
         self.hashing = hashing
+    }
+
+    /// Goes on from a snapshot of this aggregate's state. Where the log says its state's hash, the two are compared.
+    package init(
+        from snapshot: StateSnapshot, codec: any EventCodec<A.Event>, hashing: StateHashing = StateHashing()
+    ) throws(CodecFailure) {
+        state = try StateCodec.decode(A.State.self, snapshot.state)
+        head = snapshot.position
+        (lastTime, unknownEvents) = (snapshot.lastTime, snapshot.unknownEvents)
+        base = snapshot.position.sequence
+        self.codec = codec
+        self.hashing = hashing
+        hashable = (base, .hashed(snapshot.digest))
     }
 
     /// Takes the next batch into the state. Fails as well where the state is not what the log says that it was.
@@ -45,6 +74,15 @@ package struct Replay<A: Aggregate>: Sendable {
         if let problem { throw problem }
     }
 
+    /// Takes whatever a store holds behind the head.
+    mutating func takeAll(from store: any LogStore, framesAtOnce: Int = 4096) throws {
+        while true {
+            let before = head
+            try take(from: store, maximumFrames: framesAtOnce)
+            if head == before { return }
+        }
+    }
+
     private mutating func take(
         _ header: FrameHeader, type: UInt16, schemaRevision: UInt16, _ payload: borrowing Span<UInt8>
     ) throws(CodecFailure) {
@@ -58,7 +96,9 @@ package struct Replay<A: Aggregate>: Sendable {
     }
 
     private mutating func end(_ position: LogPosition) {
-        if hashing.isDue(after: head.sequence, at: position.sequence) { hashable = (position.sequence, state) }
+        if hashing.isDue(after: head.sequence, at: position.sequence) {
+            hashable = (position.sequence, .state(state))
+        }
         head = position
     }
 
@@ -67,7 +107,7 @@ package struct Replay<A: Aggregate>: Sendable {
             let known = hashable, known.at == sequence
         else { return }
         hashable = nil
-        guard try StateCodec.stateHash(known.state) == digest else {
+        guard try known.state.hash() == digest else {
             throw CodecFailure(
                 .malformed,
                 "the events up to \(sequence) do not amount to the state that was hashed there: the log or this "
@@ -83,11 +123,8 @@ package struct Replay<A: Aggregate>: Sendable {
     ) throws(EngineFailure) -> Replay<A> {
         do {
             var replay = Replay(of: store.identity, codec: codec, hashing: hashing.latest(before: try store.head()))
-            while true {
-                let before = replay.head
-                try replay.take(from: store, maximumFrames: framesAtOnce)
-                if replay.head == before { return replay }
-            }
+            try replay.takeAll(from: store, framesAtOnce: framesAtOnce)
+            return replay
         } catch let failure as StoreFailure {
             throw EngineFailure(code: .stopped, message: failure.description)
         } catch let failure as CodecFailure {

@@ -12,6 +12,7 @@ import Wire
 extension RegionAPI {
     func addPeerRoutes(to router: Router<ServingContext>) {
         router.get("/v1/peers", use: peers)
+        router.get("/v1/peers/:name/events", use: events)
         router.post("/v1/peers/:name/enrol", use: enrol)
         router.get("/v1/peers/:name/assignments", use: assignments)
         router.post("/v1/peers/:name/report", use: report)
@@ -28,6 +29,14 @@ extension RegionAPI {
             )
         }
         return try .json(PeerList(peers: peers, sequence: head), at: head)
+    }
+
+    @Sendable private func events(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let peer = try context.name("name", as: PeerName.self)
+        guard let answer = try await PeerHistory(store: engine.store).events(of: peer) else {
+            throw Problem(Refusal(.unknownPeer, "region \(name) has no peer \(peer): `drover peers` lists them"))
+        }
+        return try .json(answer, at: answer.sequence)
     }
 
     @Sendable private func enrol(_ request: Request, _ context: ServingContext) async throws -> Response {

@@ -15,9 +15,7 @@ import GRDBSQLite
     private let position: PreparedStatement
 
     /// - Parameter readsPast: whether queries give the sequence they want.
-    init(
-        path: String, schema: ViewSchema, readsPast: Bool, settings: ViewSettings
-    ) throws(ViewsFailure) {
+    init(path: String, readsPast: Bool, settings: ViewSettings) throws(ViewsFailure) {
         var pointer: OpaquePointer?
         let code = unsafe sqlite3_open_v2(path, &pointer, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nil)
         guard let pointer = unsafe pointer else { throw ViewsFailure(.io, "SQLite is out of memory") }
@@ -30,7 +28,7 @@ import GRDBSQLite
             try handle.execute("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192")
             unsafe _disableDoubleQuotedStringLiterals(pointer)
             try Self.meetTableFunctions(handle)
-            if readsPast { try Self.createPast(handle, schema) }
+            if readsPast { try Self.createPast(handle) }
             try handle.execute("PRAGMA query_only = ON")
             position = try PreparedStatement("SELECT end_sequence FROM main.view_state", on: handle)
         } catch {
@@ -60,19 +58,25 @@ import GRDBSQLite
         }
     }
 
-    /// Hides every table by its rows of then, and makes the views again over those.
-    private static func createPast(_ handle: SQLiteHandle, _ schema: ViewSchema) throws(ViewsFailure) {
-        let tables = try PreparedStatement(
-            "SELECT name FROM main.sqlite_schema WHERE type = 'table' ORDER BY rowid", on: handle)
-        var names: [String] = []
-        while try tables.step() {
-            if case .text(let name) = tables.value(0) { names.append(name) }
-        }
-        tables.finish()
-        for name in names {
+    /// Hides every table by its rows of then, and makes the views again over those, as the file has them: it may be
+    /// another version's.
+    private static func createPast(_ handle: SQLiteHandle) throws(ViewsFailure) {
+        for name in try texts("SELECT name FROM main.sqlite_schema WHERE type = 'table' ORDER BY rowid", handle) {
             if let view = try pastView(of: name, handle) { try handle.execute(view) }
         }
-        for view in schema.views { try handle.execute("CREATE TEMP" + ViewSchema.bare(view).dropFirst("CREATE".count)) }
+        for view in try texts("SELECT sql FROM main.sqlite_schema WHERE type = 'view' ORDER BY rowid", handle) {
+            try handle.execute("CREATE TEMP" + view.dropFirst("CREATE".count))
+        }
+    }
+
+    private static func texts(_ sql: String, _ handle: SQLiteHandle) throws(ViewsFailure) -> [String] {
+        let read = try PreparedStatement(sql, on: handle)
+        defer { read.finish() }
+        var texts: [String] = []
+        while try read.step() {
+            if case .text(let text) = read.value(0) { texts.append(text) }
+        }
+        return texts
     }
 
     /// Nil for a table whose rows have no time.

@@ -23,13 +23,12 @@ final class QueryPool: Sendable {
     }
 
     private let path: String
-    private let schema: ViewSchema
     private let settings: ViewSettings
     private let slots: [Slot]
     private let state: Mutex<State>
 
-    init(path: String, schema: ViewSchema, settings: ViewSettings) {
-        (self.path, self.schema, self.settings) = (path, schema, settings)
+    init(path: String, settings: ViewSettings) {
+        (self.path, self.settings) = (path, settings)
         let count = max(1, settings.queryConnections)
         slots = (0..<count).map(Slot.init)
         state = Mutex(State(loads: Array(repeating: 0, count: count)))
@@ -101,8 +100,7 @@ final class QueryPool: Sendable {
 
     private func connection(of slot: Slot, readsPast: Bool) throws(ViewsFailure) -> QueryConnection {
         if let known = readsPast ? slot.past : slot.present { return known }
-        let made = try QueryConnection(
-            path: path, schema: schema, readsPast: readsPast, settings: settings)
+        let made = try QueryConnection(path: path, readsPast: readsPast, settings: settings)
         if readsPast { slot.past = made } else { slot.present = made }
         return made
     }

@@ -1,77 +1,63 @@
 import Domain
 
 extension GlobalViews {
-    private static let regions = VersionedTable(
-        "region_versions", keys: ["name"], values: ["status", "endpoint", "change", "reason", "time"])
-    private static let levels = VersionedTable(
-        "region_level_versions", keys: ["region", "app"],
-        values: ["epoch", "number", "selected", "healthy", "failed", "silent", "detail", "time"])
-    private static let workers = VersionedTable(
-        "worker_versions", keys: ["name"], values: ["region", "waiting_since", "draining", "job"])
-
-    static func fleetSQL(_ change: Change) -> String {
-        switch change {
-        case .insertRegion: regions.insert(["status": "'live'", "change": "'joined'", "reason": "''"])
-        case .rejoinRegion:
-            regions.change([
-                "status": "CASE WHEN status IN ('removed', 'silent') THEN 'live' ELSE status END",
-                "endpoint": "?3", "change": "'joined'", "reason": "''", "time": "?4",
-            ])
-        case .changeRegion: regions.change(["status": "?3", "change": "?4", "reason": "?5", "time": "?6"])
-        case .closeRegion: regions.close
-        case .insertLevel:
-            levels.insert(
-                where: "EXISTS (SELECT 1 FROM region_versions WHERE name = ?2 AND to_sequence IS NULL) "
-                    + "AND NOT EXISTS (SELECT 1 FROM region_level_versions WHERE \(levels.keyCondition) "
-                    + "AND to_sequence IS NULL AND (epoch, number) > (?4, ?5))")
-        case .closeLevel: levels.close
-        case .insertWorker: workers.insert(["waiting_since": "NULL", "draining": "0", "job": "NULL"])
-        case .moveWorker: workers.change(["region": "?3"])
-        case .waitWorker: workers.change(["waiting_since": "?3", "job": "NULL"])
-        case .drainWorker:
-            workers.change(["draining": "?3", "waiting_since": "CASE WHEN ?3 THEN NULL ELSE waiting_since END"])
-        case .assignWorker: workers.change(["waiting_since": "NULL", "job": "?3"])
-        case .closeWorker: workers.close
-        default: preconditionFailure("\(change) is not the fleet's")
-        }
-    }
-
     static func write(
         _ event: FleetEvent, _ header: FrameHeader, _ rows: RowWriter<GlobalViews>
     ) throws(ViewsFailure) {
-        let (sequence, time) = (header.sequence.rawValue, header.time.milliseconds)
+        let (sequence, time) = (header.sequence.rawValue, SQLValue.integer(header.time.milliseconds))
+        let tables = rows.tables
         switch event {
         case .regionJoined(let name, let endpoint):
-            rows[.rejoinRegion].add(sequence).add(name.rawValue).add(endpoint).add(time)
-            guard try !run(.rejoinRegion, closing: .closeRegion, name.rawValue, sequence, rows) else { return }
-            try rows[.insertRegion].add(sequence).add(name.rawValue).add(endpoint).add(time).run()
+            let key = RowKey(.text(name.rawValue))
+            var row = try tables.regions.current(key) ?? RowValues()
+            if row[.status] != .text("suspended") { row[.status] = .text("live") }
+            (row[.endpoint], row[.time]) = (.text(endpoint), time)
+            (row[.change], row[.reason]) = (.text("joined"), .text(""))
+            try tables.regions.put(row, key, at: sequence)
         case .regionStatusChanged(let name, let status, let change):
             let (kind, reason) = words(change)
-            rows[.changeRegion].add(sequence).add(name.rawValue).add(status.rawValue).add(kind).add(reason).add(time)
-            try run(.changeRegion, closing: .closeRegion, name.rawValue, sequence, rows)
+            try tables.regions.change(RowKey(.text(name.rawValue)), at: sequence) { row in
+                (row[.status], row[.change]) = (.text(status.rawValue), .text(kind))
+                (row[.reason], row[.time]) = (.text(reason), time)
+                return true
+            }
         case .regionLevel(let name, let level): try reported(name, level, header, rows)
         case .workerJoined(let name, let region):
-            rows[.moveWorker].add(sequence).add(name.rawValue).add(region.rawValue)
-            guard try !run(.moveWorker, closing: .closeWorker, name.rawValue, sequence, rows) else { return }
-            try rows[.insertWorker].add(sequence).add(name.rawValue).add(region.rawValue).run()
+            let key = RowKey(.text(name.rawValue))
+            var row = try tables.workers.current(key) ?? RowValues()
+            row[.region] = .text(region.rawValue)
+            if row[.draining] == .null { row[.draining] = .zero }
+            try tables.workers.put(row, key, at: sequence)
         case .workerWaiting(let name):
-            rows[.waitWorker].add(sequence).add(name.rawValue).add(time)
-            try run(.waitWorker, closing: .closeWorker, name.rawValue, sequence, rows)
+            try tables.workers.change(RowKey(.text(name.rawValue)), at: sequence) { row in
+                (row[.waitingSince], row[.job]) = (time, .null)
+                return true
+            }
         case .workerDrain(let name, let isDraining):
-            rows[.drainWorker].add(sequence).add(name.rawValue).add(isDraining)
-            try run(.drainWorker, closing: .closeWorker, name.rawValue, sequence, rows)
+            try tables.workers.change(RowKey(.text(name.rawValue)), at: sequence) { row in
+                row[.draining] = isDraining ? .one : .zero
+                if isDraining { row[.waitingSince] = .null }
+                return true
+            }
         }
     }
 
+    /// Of a region that is known, and at a revision that is not behind what it said before.
     private static func reported(
         _ region: RegionName, _ level: RegionLevel, _ header: FrameHeader, _ rows: RowWriter<GlobalViews>
     ) throws(ViewsFailure) {
-        let sequence = header.sequence.rawValue
-        let insert = rows[.insertLevel].add(sequence).add(region.rawValue).add(level.app.rawValue)
-        insert.add(level.revision.epoch.rawValue).add(level.revision.number).add(UInt64(level.selected))
-        insert.add(UInt64(level.healthy)).add(UInt64(level.failed)).add(UInt64(level.silent)).add(level.detail)
-        guard try insert.add(header.time.milliseconds).run() > 0 else { return }
-        try rows[.closeLevel].add(sequence).add(region.rawValue).add(level.app.rawValue).run()
+        guard try rows.tables.regions.current(RowKey(.text(region.rawValue))) != nil else { return }
+        let key = RowKey(.text(region.rawValue), .text(level.app.rawValue))
+        if let current = try rows.tables.levels.current(key), current.revision(.epoch, .number) > level.revision {
+            return
+        }
+        var row = RowValues<GlobalTables.LevelColumn>()
+        row[.epoch] = .integer(level.revision.epoch.rawValue)
+        row[.number] = .integer(level.revision.number)
+        (row[.selected], row[.healthy]) = (.integer(Int64(level.selected)), .integer(Int64(level.healthy)))
+        (row[.failed], row[.silent]) = (.integer(Int64(level.failed)), .integer(Int64(level.silent)))
+        (row[.detail], row[.time]) = (.text(level.detail), .integer(header.time.milliseconds))
+        try rows.tables.levels.put(row, key, at: header.sequence.rawValue)
     }
 
     private static func words(_ change: RegionChange) -> (kind: String, reason: String) {
@@ -80,15 +66,5 @@ extension GlobalViews {
         case .report: ("report", "")
         case .request(let reason): ("request", reason)
         }
-    }
-
-    /// Runs a change whose values are bound, and ends the row before it; false where there was none.
-    @discardableResult
-    private static func run(
-        _ change: Change, closing close: Change, _ name: String, _ sequence: UInt64, _ rows: RowWriter<GlobalViews>
-    ) throws(ViewsFailure) -> Bool {
-        guard try rows[change].run() > 0 else { return false }
-        try rows[close].add(sequence).add(name).run()
-        return true
     }
 }

@@ -1,111 +1,95 @@
 import Domain
 
 extension GlobalViews {
-    private static let jobs = VersionedTable(
-        "job_versions", keys: ["job"],
-        values: [
-            "status", "failure_reason", "failure_detail", "attempt", "attempts", "lost_attempts", "worker",
-            "claimed_at", "cancel_requested_at", "cancel_reason", "ended_at", "manifest", "raw_bytes", "packed_bytes",
-            "region",
-        ])
-
-    private static let isCurrentAttempt = "status = 'running' AND attempt = ?3"
-    private static let isOpen = "status IN ('queued', 'running')"
-    private static let noPack = ["manifest": "NULL", "raw_bytes": "NULL", "packed_bytes": "NULL", "region": "NULL"]
+    private typealias Job = RowValues<GlobalTables.JobColumn>
 
     static func queueSQL(_ change: Change) -> String {
         switch change {
-        case .insertRequest:
-            "INSERT INTO job_requests (sequence, id, time, commit_sha, app, repository, recipe, priority, forced, actor) "
-                + "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 "
-                + "WHERE ?2 = (SELECT coalesce(max(id), 0) + 1 FROM job_requests)"
-        case .insertJob:
-            "INSERT INTO job_versions (job, from_sequence, status, attempts, lost_attempts) "
-                + "VALUES (?2, ?1, 'queued', 0, 0)"
-        case .claim:
-            jobs.change(
-                ["status": "'running'", "attempt": "?3", "attempts": "?3", "worker": "?4", "claimed_at": "?5"],
-                where: "status = 'queued' AND ?3 = attempts + 1")
-        case .upload:
-            jobs.change(
-                ["manifest": "?4", "raw_bytes": "?5", "packed_bytes": "?6", "region": "?7"], where: isCurrentAttempt)
-        case .succeed:
-            jobs.change(
-                ["status": "'succeeded'", "ended_at": "?4"], where: "\(isCurrentAttempt) AND manifest IS NOT NULL")
-        case .loseLease: jobs.change(["lost_attempts": "lost_attempts + 1"], where: isCurrentAttempt)
-        case .requeue:
-            jobs.change(
-                noPack.merging(
-                    ["status": "'queued'", "attempt": "NULL", "worker": "NULL", "claimed_at": "NULL"]) { $1 },
-                where: "status = 'running'")
-        case .cancel:
-            jobs.change(
-                ["cancel_requested_at": "?3", "cancel_reason": "?4"],
-                where: "\(isOpen) AND cancel_requested_at IS NULL")
-        case .fail:
-            jobs.change(
-                noPack.merging(
-                    ["status": "'failed'", "failure_reason": "?3", "failure_detail": "?4", "ended_at": "?5"]) { $1 },
-                where: isOpen)
-        case .closeJob: jobs.close
-        case .beat:
-            "INSERT OR IGNORE INTO heartbeat_rows (sequence, job, attempt, time, counter, stage) "
-                + "SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE \(attemptExists)"
-        case .hear:
-            "INSERT OR IGNORE INTO heartbeat_rows (sequence, job, attempt, time, counter, stage) "
-                + "SELECT ?1, job, attempt, ?4, counter, coalesce(?5, stage) FROM heartbeat_rows "
-                + "WHERE job = ?2 AND attempt = ?3 AND \(attemptExists) ORDER BY sequence DESC LIMIT 1"
+        case .insertRequest: "INSERT INTO job_requests VALUES (?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        case .lastRequest: "SELECT max(id) FROM job_requests"
+        case .beat: "INSERT INTO heartbeat_rows VALUES (?2, ?3, ?1, ?4, ?5, ?6)"
+        case .lastBeat:
+            "SELECT counter, stage FROM heartbeat_rows WHERE job = ?1 AND attempt = ?2 ORDER BY sequence DESC LIMIT 1"
         default: preconditionFailure("\(change) is not the queue's")
         }
     }
 
-    private static let attemptExists =
-        "EXISTS (SELECT 1 FROM job_versions WHERE job = ?2 AND to_sequence IS NULL AND \(isCurrentAttempt))"
-
     static func write(
         _ event: QueueEvent, _ header: FrameHeader, _ rows: RowWriter<GlobalViews>
     ) throws(ViewsFailure) {
-        let (sequence, time) = (header.sequence.rawValue, header.time.milliseconds)
+        let time = SQLValue.integer(header.time.milliseconds)
         switch event {
         case .enqueued(let job, let request): try enqueued(job, request, header, rows)
         case .claimed(let job, let attempt, let worker, _): try claimed(job, attempt, worker, header, rows)
         case .heartbeat(let job, let attempt, let counter, let stage):
-            try rows[.beat].add(sequence).add(job.rawValue).add(attempt.rawValue).add(time).add(counter)
-                .add(stage.rawValue).run()
+            let isCurrent = try rows.tables.jobs.current(job)?.isCurrent(attempt) == true
+            if isCurrent { try beat(job, attempt, counter: counter, stage: stage.rawValue, header, rows) }
         case .uploaded(let job, let attempt, let pack):
-            try hear(job, attempt, stage: .verify, header, rows)
-            rows[.upload].add(sequence).add(job.rawValue).add(attempt.rawValue).add(pack.manifest)
-            rows[.upload].add(pack.rawBytes).add(pack.packedBytes).add(pack.region.rawValue)
-            try run(.upload, job, header, rows)
+            try heard(job, attempt, stage: .verify, header, rows)
+            try change(job, header, rows) { row in
+                row.setPack(pack)
+                return row.isCurrent(attempt)
+            }
         case .succeeded(let job, let attempt):
-            rows[.succeed].add(sequence).add(job.rawValue).add(attempt.rawValue).add(time)
-            try run(.succeed, job, header, rows)
+            let isEnded = try change(job, header, rows) { row in
+                guard row.isCurrent(attempt), row[.manifest] != .null else { return false }
+                (row[.status], row[.endedAt]) = (.text("succeeded"), time)
+                return true
+            }
+            if isEnded { try ended(job, rows) }
         case .attemptFailed(let job, let attempt, _, _), .attemptReleased(let job, let attempt, _):
-            try hear(job, attempt, stage: nil, header, rows)
+            try heard(job, attempt, stage: nil, header, rows)
         case .leaseExpired(let job, let attempt):
-            rows[.loseLease].add(sequence).add(job.rawValue).add(attempt.rawValue)
-            try run(.loseLease, job, header, rows)
+            try change(job, header, rows) { row in
+                row[.lostAttempts] = .integer((row[number: .lostAttempts] ?? 0) + 1)
+                return row.isCurrent(attempt)
+            }
         case .requeued(let job):
-            rows[.requeue].add(sequence).add(job.rawValue)
-            try run(.requeue, job, header, rows)
+            try change(job, header, rows) { row in
+                guard row[.status] == .text("running") else { return false }
+                row[.status] = .text("queued")
+                (row[.attempt], row[.worker], row[.claimedAt]) = (.null, .null, .null)
+                row.setPack(nil)
+                return true
+            }
         case .cancelRequested(let job, let reason):
-            rows[.cancel].add(sequence).add(job.rawValue).add(time).add(reason)
-            try run(.cancel, job, header, rows)
+            try change(job, header, rows) { row in
+                guard row.isOpen, row[.cancelRequestedAt] == .null else { return false }
+                (row[.cancelRequestedAt], row[.cancelReason]) = (time, .text(reason))
+                return true
+            }
         case .failed(let job, let reason, let detail):
-            rows[.fail].add(sequence).add(job.rawValue).add(reason.rawValue).add(detail).add(time)
-            try run(.fail, job, header, rows)
+            let isEnded = try change(job, header, rows) { row in
+                guard row.isOpen else { return false }
+                (row[.status], row[.endedAt]) = (.text("failed"), time)
+                (row[.failureReason], row[.failureDetail]) = (.text(reason.rawValue), .text(detail))
+                row.setPack(nil)
+                return true
+            }
+            if isEnded { try ended(job, rows) }
         case .enqueueReused: break
         }
     }
 
+    /// Ids are gapless: a job of another number than the next is none.
     private static func enqueued(
         _ job: JobID, _ request: JobRequest, _ header: FrameHeader, _ rows: RowWriter<GlobalViews>
     ) throws(ViewsFailure) {
+        guard job == JobID(rawValue: try lastJob(rows).rawValue &+ 1) else { return }
         let insert = rows[.insertRequest].add(header.sequence.rawValue).add(job.rawValue)
         insert.add(header.time.milliseconds).add(request.commit.rawValue).add(request.app.rawValue)
         insert.add(request.repository).add(request.recipePath).add(Int64(request.priority)).add(request.isForced)
-        guard try insert.add(try rows.actor(header.actor)).run() > 0 else { return }
-        try rows[.insertJob].add(header.sequence.rawValue).add(job.rawValue).run()
+        try insert.add(try rows.actor(header.actor)).run()
+        rows.tables.lastJob = job
+        var row = Job()
+        (row[.status], row[.attempts], row[.lostAttempts]) = (.text("queued"), .zero, .zero)
+        rows.tables.jobs.begin(row, RowKey(.integer(job.rawValue)), at: header.sequence.rawValue)
+    }
+
+    private static func lastJob(_ rows: RowWriter<GlobalViews>) throws(ViewsFailure) -> JobID {
+        if let last = rows.tables.lastJob { return last }
+        guard case .integer(let last)? = try rows[.lastRequest].first() else { return JobID(rawValue: 0) }
+        return JobID(rawValue: UInt64(clamping: last))
     }
 
     /// The claim is the attempt's first sign of life. The worker holds the job even where the queue makes no sense of
@@ -114,33 +98,83 @@ extension GlobalViews {
         _ job: JobID, _ attempt: AttemptNumber, _ worker: WorkerName, _ header: FrameHeader,
         _ rows: RowWriter<GlobalViews>
     ) throws(ViewsFailure) {
-        let sequence = header.sequence.rawValue
-        rows[.claim].add(sequence).add(job.rawValue).add(attempt.rawValue).add(worker.rawValue)
-        rows[.claim].add(header.time.milliseconds)
-        if try run(.claim, job, header, rows) {
-            try rows[.beat].add(sequence).add(job.rawValue).add(attempt.rawValue).add(header.time.milliseconds)
-                .add(0 as Int64).add(AttemptStage.snapshot.rawValue).run()
+        let number = SQLValue.integer(attempt.rawValue)
+        let isClaimed = try change(job, header, rows) { row in
+            guard row[.status] == .text("queued"), row[.attempts] == .integer(attempt.rawValue &- 1) else {
+                return false
+            }
+            (row[.status], row[.attempt], row[.attempts]) = (.text("running"), number, number)
+            (row[.worker], row[.claimedAt]) = (.text(worker.rawValue), .integer(header.time.milliseconds))
+            return true
         }
-        if try rows[.assignWorker].add(sequence).add(worker.rawValue).add(job.rawValue).run() > 0 {
-            try rows[.closeWorker].add(sequence).add(worker.rawValue).run()
+        if isClaimed { try beat(job, attempt, counter: 0, stage: AttemptStage.snapshot.rawValue, header, rows) }
+        try rows.tables.workers.change(RowKey(.text(worker.rawValue)), at: header.sequence.rawValue) { row in
+            (row[.waitingSince], row[.job]) = (.null, .integer(job.rawValue))
+            return true
         }
     }
 
-    private static func hear(
+    private static func beat(
+        _ job: JobID, _ attempt: AttemptNumber, counter: UInt64, stage: String, _ header: FrameHeader,
+        _ rows: RowWriter<GlobalViews>
+    ) throws(ViewsFailure) {
+        try rows[.beat].add(header.sequence.rawValue).add(job.rawValue).add(attempt.rawValue)
+            .add(header.time.milliseconds).add(counter).add(stage).run()
+        rows.tables.beats[job] = GlobalTables.Beat(attempt: attempt, counter: counter, stage: stage)
+    }
+
+    /// A report of the current attempt is a sign of life with the counter of the one before.
+    private static func heard(
         _ job: JobID, _ attempt: AttemptNumber, stage: AttemptStage?, _ header: FrameHeader,
         _ rows: RowWriter<GlobalViews>
     ) throws(ViewsFailure) {
-        try rows[.hear].add(header.sequence.rawValue).add(job.rawValue).add(attempt.rawValue)
-            .add(header.time.milliseconds).add(stage?.rawValue).run()
+        guard try rows.tables.jobs.current(job)?.isCurrent(attempt) == true,
+            let last = try lastBeat(job, attempt, rows)
+        else { return }
+        try beat(job, attempt, counter: last.counter, stage: stage?.rawValue ?? last.stage, header, rows)
     }
 
-    /// Runs a change whose values are bound, and ends the row before it; false where it did not apply.
+    private static func lastBeat(
+        _ job: JobID, _ attempt: AttemptNumber, _ rows: RowWriter<GlobalViews>
+    ) throws(ViewsFailure) -> GlobalTables.Beat? {
+        if let beat = rows.tables.beats[job], beat.attempt == attempt { return beat }
+        let search = rows[.lastBeat].add(job.rawValue).add(attempt.rawValue)
+        defer { search.finish() }
+        guard try search.step(), case .integer(let counter) = search.value(0), case .text(let stage) = search.value(1)
+        else { return nil }
+        return GlobalTables.Beat(attempt: attempt, counter: UInt64(clamping: counter), stage: stage)
+    }
+
+    private static func ended(_ job: JobID, _ rows: RowWriter<GlobalViews>) throws(ViewsFailure) {
+        rows.tables.beats[job] = nil
+        try rows.tables.jobs.settle(RowKey(.integer(job.rawValue)))
+    }
+
     @discardableResult
-    private static func run(
-        _ change: Change, _ job: JobID, _ header: FrameHeader, _ rows: RowWriter<GlobalViews>
+    private static func change(
+        _ job: JobID, _ header: FrameHeader, _ rows: RowWriter<GlobalViews>, _ body: (inout Job) -> Bool
     ) throws(ViewsFailure) -> Bool {
-        guard try rows[change].run() > 0 else { return false }
-        try rows[.closeJob].add(header.sequence.rawValue).add(job.rawValue).run()
-        return true
+        try rows.tables.jobs.change(RowKey(.integer(job.rawValue)), at: header.sequence.rawValue, body)
+    }
+}
+
+extension VersionedRows<GlobalTables.JobColumn> {
+    fileprivate func current(_ job: JobID) throws(ViewsFailure) -> RowValues<Column>? {
+        try current(RowKey(.integer(job.rawValue)))
+    }
+}
+
+extension RowValues<GlobalTables.JobColumn> {
+    fileprivate var isOpen: Bool { self[.status] == .text("queued") || self[.status] == .text("running") }
+
+    fileprivate func isCurrent(_ attempt: AttemptNumber) -> Bool {
+        self[.status] == .text("running") && self[.attempt] == .integer(attempt.rawValue)
+    }
+
+    fileprivate mutating func setPack(_ pack: UploadedPack?) {
+        self[.manifest] = pack.map { .digest($0.manifest) } ?? .null
+        self[.rawBytes] = pack.map { .integer($0.rawBytes) } ?? .null
+        self[.packedBytes] = pack.map { .integer($0.packedBytes) } ?? .null
+        self[.region] = pack.map { .text($0.region.rawValue) } ?? .null
     }
 }

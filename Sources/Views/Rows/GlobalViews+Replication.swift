@@ -1,27 +1,10 @@
 import Domain
 
 extension GlobalViews {
-    private static let regions = VersionedTable(
-        "pack_region_versions", keys: ["build", "region"], values: ["status", "time", "detail"])
-
-    /// The first report fixes a build's manifest; one of another manifest changes nothing.
-    private static let isSameManifest = "EXISTS (SELECT 1 FROM pack_rows WHERE build = ?2 AND manifest = ?5)"
-
     static func replicationSQL(_ change: Change) -> String {
         switch change {
-        case .insertPack:
-            "INSERT OR IGNORE INTO pack_rows (sequence, build, attempt, manifest) VALUES (?1, ?2, ?3, ?4)"
-        case .storePack:
-            regions.insert(
-                ["status": "'stored'", "detail": "''"],
-                where: "\(isSameManifest) AND NOT EXISTS "
-                    + "(SELECT 1 FROM pack_region_versions WHERE \(regions.keyCondition) AND to_sequence IS NULL)")
-        case .restorePack:
-            regions.change(
-                ["status": "'stored'", "time": "?4", "detail": "''"], where: "status = 'lost' AND \(isSameManifest)")
-        case .losePack:
-            regions.change(["status": "'lost'", "time": "?4", "detail": "?5"], where: "status = 'stored'")
-        case .closePackRegion: regions.close
+        case .insertPack: "INSERT OR IGNORE INTO pack_rows (sequence, build, attempt, manifest) VALUES (?1, ?2, ?3, ?4)"
+        case .findPack: "SELECT manifest FROM pack_rows WHERE build = ?1"
         default: preconditionFailure("\(change) is not replication's")
         }
     }
@@ -29,25 +12,41 @@ extension GlobalViews {
     static func write(
         _ event: ReplicationEvent, _ header: FrameHeader, _ rows: RowWriter<GlobalViews>
     ) throws(ViewsFailure) {
-        let (sequence, time) = (header.sequence.rawValue, header.time.milliseconds)
+        let (sequence, time) = (header.sequence.rawValue, SQLValue.integer(header.time.milliseconds))
+        let table = rows.tables.packRegions
         switch event {
         case .packStored(let build, let attempt, let region, let manifest):
-            try rows[.insertPack].add(sequence).add(build.rawValue).add(attempt.rawValue).add(manifest).run()
-            for change in [Change.restorePack, .storePack] {
-                let statement = rows[change].add(sequence).add(build.rawValue).add(region.rawValue).add(time)
-                guard try statement.add(manifest).run() == 0 else {
-                    return try close(build, region, sequence, rows)
-                }
+            // The first report fixes a build's manifest; one of another manifest changes nothing.
+            guard try self.manifest(of: build, attempt, manifest, header, rows) == manifest else { return }
+            let key = RowKey(.integer(build.rawValue), .text(region.rawValue))
+            var row = RowValues<GlobalTables.PackRegionColumn>()
+            (row[.status], row[.time], row[.detail]) = (.text("stored"), time, .text(""))
+            if let current = try table.current(key) {
+                guard current[.status] == .text("lost") else { return }
             }
+            try table.put(row, key, at: sequence)
         case .packLost(let build, let region, let detail):
-            let statement = rows[.losePack].add(sequence).add(build.rawValue).add(region.rawValue)
-            if try statement.add(time).add(detail).run() > 0 { try close(build, region, sequence, rows) }
+            try table.change(RowKey(.integer(build.rawValue), .text(region.rawValue)), at: sequence) { row in
+                guard row[.status] == .text("stored") else { return false }
+                (row[.status], row[.time], row[.detail]) = (.text("lost"), time, .text(detail))
+                return true
+            }
         }
     }
 
-    private static func close(
-        _ build: BuildID, _ region: RegionName, _ sequence: UInt64, _ rows: RowWriter<GlobalViews>
-    ) throws(ViewsFailure) {
-        try rows[.closePackRegion].add(sequence).add(build.rawValue).add(region.rawValue).run()
+    /// A build's manifest, which is the given one where none is known yet.
+    private static func manifest(
+        of build: BuildID, _ attempt: AttemptNumber, _ manifest: Digest, _ header: FrameHeader,
+        _ rows: RowWriter<GlobalViews>
+    ) throws(ViewsFailure) -> Digest? {
+        if let known = rows.tables.manifests[build] { return known }
+        let insert = rows[.insertPack].add(header.sequence.rawValue).add(build.rawValue).add(attempt.rawValue)
+        var known: Digest? = manifest
+        if try insert.add(manifest).run() == 0 {
+            guard case .blob(let bytes)? = try rows[.findPack].add(build.rawValue).first() else { return nil }
+            known = Digest(bytes: bytes)
+        }
+        rows.tables.manifests[build] = known
+        return known
     }
 }

@@ -4,30 +4,21 @@ package import Domain
 package enum GlobalViews: ViewMapping {
     package typealias Event = GlobalEvent
 
+    package typealias Tables = GlobalTables
+
     package enum Change: Int, CaseIterable, Sendable {
-        case insertRequest, insertJob, claim, upload, succeed, loseLease, requeue, cancel, fail, closeJob
-        case beat, hear
-        case insertPack, storePack, restorePack, losePack, closePackRegion
-        case insertTarget, closeTarget
-        case insertDeployment, openDeployment, retargetDeployment, endDeployment, closeDeployment, converge
-        case insertRegion, rejoinRegion, changeRegion, closeRegion, insertLevel, closeLevel
-        case insertWorker, moveWorker, waitWorker, drainWorker, assignWorker, closeWorker
+        case insertRequest, lastRequest, beat, lastBeat
+        case insertPack, findPack
+        case insertDeployment, converge
     }
 
     package static var schema: ViewSchema { .global }
 
     package static func sql(of change: Change) -> String {
         switch change {
-        case .insertRequest, .insertJob, .claim, .upload, .succeed, .loseLease, .requeue, .cancel, .fail, .closeJob,
-            .beat, .hear:
-            queueSQL(change)
-        case .insertPack, .storePack, .restorePack, .losePack, .closePackRegion: replicationSQL(change)
-        case .insertTarget, .closeTarget, .insertDeployment, .openDeployment, .retargetDeployment, .endDeployment,
-            .closeDeployment, .converge:
-            targetsSQL(change)
-        case .insertRegion, .rejoinRegion, .changeRegion, .closeRegion, .insertLevel, .closeLevel, .insertWorker,
-            .moveWorker, .waitWorker, .drainWorker, .assignWorker, .closeWorker:
-            fleetSQL(change)
+        case .insertRequest, .lastRequest, .beat, .lastBeat: queueSQL(change)
+        case .insertPack, .findPack: replicationSQL(change)
+        case .insertDeployment, .converge: targetsSQL(change)
         }
     }
 
@@ -41,6 +32,13 @@ package enum GlobalViews: ViewMapping {
         case .targets(let event): try write(event, header, rows)
         case .fleet(let event): try write(event, header, rows)
         }
+    }
+
+    package static func take(
+        _ header: FrameHeader, type: UInt16, schemaRevision: UInt16, _ payload: borrowing Span<UInt8>,
+        with rows: RowWriter<GlobalViews>
+    ) throws(ViewsFailure) {
+        try rows.writeAny(header, type: type, schemaRevision: schemaRevision, payload)
     }
 
     package static func subject(of event: GlobalEvent) -> EventSubject {

@@ -1,6 +1,8 @@
 package import Domain
 
 extension RegionalViews {
+    private typealias Pack = RowValues<RegionalTables.PackColumn>
+
     package static func write(
         _ event: RegionEvent, _ header: FrameHeader, with rows: RowWriter<RegionalViews>
     ) throws(ViewsFailure) {
@@ -13,20 +15,24 @@ extension RegionalViews {
         case .followed(let position): try adopt(position, header, rows)
         case .refollowed(let position):
             try adopt(position, header, rows)
-            // What only the other branch knew is forgotten.
-            guard try rows[.forgetPacks].add(sequence).add(position.sequence.rawValue).run() > 0 else { return }
-            try rows[.forgetAllSources].add(sequence).run()
+            try forget(after: position.sequence, sequence, rows)
         case .packStored(let build, let attempt, let manifest):
-            rows[.storePack].add(sequence).add(build.rawValue).add(attempt.rawValue).add(manifest)
-            try run(.storePack, build, sequence, rows)
+            try rows.tables.packs.change(RowKey(.integer(build.rawValue)), at: sequence) { row in
+                guard row.isOf(attempt), row[.manifest] == .digest(manifest) else { return false }
+                (row[.status], row[.detail]) = (.text("stored"), .text(""))
+                return true
+            }
         case .packLost(let build, let detail):
-            rows[.losePack].add(sequence).add(build.rawValue).add(detail)
-            try run(.losePack, build, sequence, rows)
+            try rows.tables.packs.change(RowKey(.integer(build.rawValue)), at: sequence) { row in
+                guard row[.status] != .text("lost") else { return false }
+                (row[.status], row[.detail]) = (.text("lost"), .text(detail))
+                return true
+            }
         case .peerEnrolled(let name, let labels, let endpoint):
-            let (text, time) = (labelText(labels), header.time.milliseconds)
-            rows[.enrolPeer].add(sequence).add(name.rawValue).add(text).add(endpoint).add(time)
-            guard try !run(.enrolPeer, closing: .closePeer, name.rawValue, sequence, rows) else { return }
-            try rows[.insertPeer].add(sequence).add(name.rawValue).add(text).add(endpoint).add(time).run()
+            var row = RowValues<RegionalTables.PeerColumn>()
+            (row[.labels], row[.endpoint]) = (.text(labelText(labels)), .text(endpoint))
+            (row[.status], row[.time]) = (.text("live"), .integer(header.time.milliseconds))
+            try rows.tables.peers.put(row, RowKey(.text(name.rawValue)), at: sequence)
         case .peerChanged(let name, let app, let report): try changed(name, app, report, header, rows)
         case .peerSilent(let name): try silence(name, "silent", header, rows)
         case .peerReturned(let name): try silence(name, "live", header, rows)
@@ -48,6 +54,16 @@ extension RegionalViews {
         try adopt(position.sequence, position: text, header, rows)
     }
 
+    /// What only the other branch knew is forgotten.
+    private static func forget(
+        after global: LogSequence, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
+    ) throws(ViewsFailure) {
+        try rows.tables.packs.flush()
+        rows.tables.packs.forget()
+        guard try rows[.forgetPacks].add(sequence).add(global.rawValue).run() > 0 else { return }
+        try rows[.forgetAllSources].add(sequence).run()
+    }
+
     private static func take(
         _ fact: GlobalFact, at global: LogSequence, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
     ) throws(ViewsFailure) {
@@ -57,21 +73,23 @@ extension RegionalViews {
         case .packStored(let build, let app, let attempt, let pack, let region):
             let isNew = try know(build, app, attempt, pack, source: region, isSettled: true, at: global, sequence, rows)
             if isNew { return }
-            rows[.settlePack].add(sequence).add(build.rawValue).add(attempt.rawValue)
-            try run(.settlePack, build, sequence, rows)
+            try rows.tables.packs.change(RowKey(.integer(build.rawValue)), at: sequence) { row in
+                guard row[.settled] == .zero, row.isOf(attempt) else { return false }
+                row[.settled] = .one
+                return true
+            }
         case .packLost(let build, let region):
             try rows[.dropSource].add(sequence).add(build.rawValue).add(region.rawValue).run()
         case .jobFailed(let job):
-            guard try rows[.forgetPack].add(sequence).add(job.rawValue).run() > 0 else { return }
+            let key = RowKey(.integer(job.rawValue))
+            guard try rows.tables.packs.current(key)?[.settled] == .zero else { return }
+            try rows.tables.packs.end(key, at: sequence)
             try rows[.forgetSources].add(sequence).add(job.rawValue).run()
-        case .target(let target):
-            TargetRows.bind(target, actor: try rows.actor(target.actor), sequence, to: rows[.insertTarget])
-            guard try rows[.insertTarget].run() > 0 else { return }
-            try rows[.closeTarget].add(sequence).add(target.app.rawValue).run()
+        case .target(let target): try changed(target, sequence, rows)
         case .region(let name, let endpoint, let status):
-            rows[.changeRegion].add(sequence).add(name.rawValue).add(status.rawValue).add(endpoint)
-            guard try !run(.changeRegion, closing: .closeRegion, name.rawValue, sequence, rows) else { return }
-            try rows[.insertRegion].add(sequence).add(name.rawValue).add(status.rawValue).add(endpoint).run()
+            var row = RowValues<RegionalTables.RegionColumn>()
+            (row[.status], row[.endpoint]) = (.text(status.rawValue), .text(endpoint))
+            try rows.tables.regions.put(row, RowKey(.text(name.rawValue)), at: sequence)
         case .settings: break
         }
     }
@@ -84,11 +102,16 @@ extension RegionalViews {
         _ build: BuildID, _ app: AppName, _ attempt: AttemptNumber, _ pack: UploadedPack, source: RegionName,
         isSettled: Bool = false, at global: LogSequence, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
     ) throws(ViewsFailure) -> Bool {
-        let know = rows[.knowPack].add(sequence).add(build.rawValue).add(app.rawValue).add(attempt.rawValue)
-        know.add(pack.manifest).add(pack.packedBytes).add(isSettled).add(global.rawValue)
-        let isNew = try know.run() > 0
+        let key = RowKey(.integer(build.rawValue))
+        var row = Pack()
+        (row[.app], row[.attempt]) = (.text(app.rawValue), .integer(attempt.rawValue))
+        (row[.manifest], row[.packedBytes]) = (.digest(pack.manifest), .integer(pack.packedBytes))
+        (row[.settled], row[.since]) = (isSettled ? .one : .zero, .integer(global.rawValue))
+        (row[.status], row[.detail]) = (.text("wanted"), .text(""))
+        let known = try rows.tables.packs.current(key)
+        let isNew = known.map { $0.isBefore(attempt) || ($0.isOf(attempt) && $0[.manifest] != row[.manifest]) } ?? true
         if isNew {
-            try rows[.closePack].add(sequence).add(build.rawValue).run()
+            try rows.tables.packs.put(row, key, at: sequence)
             try rows[.forgetSources].add(sequence).add(build.rawValue).run()
             try addSource(pack.region, of: build, attempt, sequence, rows)
         }
@@ -100,42 +123,59 @@ extension RegionalViews {
         _ region: RegionName, of build: BuildID, _ attempt: AttemptNumber, _ sequence: UInt64,
         _ rows: RowWriter<RegionalViews>
     ) throws(ViewsFailure) {
-        try rows[.addSource].add(sequence).add(build.rawValue).add(region.rawValue).add(attempt.rawValue).run()
+        guard try rows.tables.packs.current(RowKey(.integer(build.rawValue)))?.isOf(attempt) == true else { return }
+        try rows[.addSource].add(sequence).add(build.rawValue).add(region.rawValue).run()
     }
 
+    /// An app has one target here, whatever its scope.
+    private static func changed(
+        _ target: Target, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
+    ) throws(ViewsFailure) {
+        let actor = try rows.actor(target.actor)
+        let table = rows.tables.targets
+        try table.flush()
+        let scope = try rows[.currentScope].add(target.app.rawValue).first()
+        let key = RowKey(.text(target.app.rawValue), .text(target.scope.description))
+        if let scope {
+            let oldKey = RowKey(.text(target.app.rawValue), scope)
+            if let old = try table.current(oldKey), old.revision(.epoch, .number) >= target.revision { return }
+            if oldKey != key { try table.end(oldKey, at: sequence) }
+        }
+        try table.put(RowValues(target, actor: actor), key, at: sequence)
+    }
+
+    /// Of a peer that is known, and at a revision that is not behind what it said before.
     private static func changed(
         _ peer: PeerName, _ app: AppName, _ report: PeerApp, _ header: FrameHeader, _ rows: RowWriter<RegionalViews>
     ) throws(ViewsFailure) {
-        let sequence = header.sequence.rawValue
-        let insert = rows[.insertPeerApp].add(sequence).add(peer.rawValue).add(app.rawValue)
-        insert.add(report.build?.rawValue).add(report.revision.epoch.rawValue).add(report.revision.number)
-        insert.add(report.health.rawValue).add(report.detail)
-        guard try insert.add(header.time.milliseconds).run() > 0 else { return }
-        try rows[.closePeerApp].add(sequence).add(peer.rawValue).add(app.rawValue).run()
+        guard try rows.tables.peers.current(RowKey(.text(peer.rawValue))) != nil else { return }
+        let key = RowKey(.text(peer.rawValue), .text(app.rawValue))
+        if let current = try rows.tables.peerApps.current(key), current.revision(.epoch, .number) > report.revision {
+            return
+        }
+        var row = RowValues<RegionalTables.PeerAppColumn>()
+        row[.build] = report.build.map { .integer($0.rawValue) } ?? .null
+        row[.epoch] = .integer(report.revision.epoch.rawValue)
+        row[.number] = .integer(report.revision.number)
+        (row[.health], row[.detail]) = (.text(report.health.rawValue), .text(report.detail))
+        row[.time] = .integer(header.time.milliseconds)
+        try rows.tables.peerApps.put(row, key, at: header.sequence.rawValue)
     }
 
     private static func silence(
         _ name: PeerName, _ status: String, _ header: FrameHeader, _ rows: RowWriter<RegionalViews>
     ) throws(ViewsFailure) {
-        let sequence = header.sequence.rawValue
-        rows[.silencePeer].add(sequence).add(name.rawValue).add(status).add(header.time.milliseconds)
-        try run(.silencePeer, closing: .closePeer, name.rawValue, sequence, rows)
+        try rows.tables.peers.change(RowKey(.text(name.rawValue)), at: header.sequence.rawValue) { row in
+            (row[.status], row[.time]) = (.text(status), .integer(header.time.milliseconds))
+            return true
+        }
     }
+}
 
-    private static func run(
-        _ change: Change, _ build: BuildID, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
-    ) throws(ViewsFailure) {
-        guard try rows[change].run() > 0 else { return }
-        try rows[.closePack].add(sequence).add(build.rawValue).run()
-    }
+extension RowValues<RegionalTables.PackColumn> {
+    fileprivate func isOf(_ attempt: AttemptNumber) -> Bool { self[.attempt] == .integer(attempt.rawValue) }
 
-    /// Runs a change whose values are bound, and ends the row before it; false where there was none.
-    @discardableResult
-    private static func run(
-        _ change: Change, closing close: Change, _ name: String, _ sequence: UInt64, _ rows: RowWriter<RegionalViews>
-    ) throws(ViewsFailure) -> Bool {
-        guard try rows[change].run() > 0 else { return false }
-        try rows[close].add(sequence).add(name).run()
-        return true
+    fileprivate func isBefore(_ attempt: AttemptNumber) -> Bool {
+        (self[number: .attempt] ?? 0) < Int64(clamping: attempt.rawValue)
     }
 }

@@ -5,7 +5,7 @@ import Domain
 ///
 /// Belongs to one connection and is used on that connection's queue alone; that is what `@unchecked` promises.
 package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
-    let connection: SQLiteHandle
+    let tables: Mapping.Tables
     private let codec: any EventCodec<Mapping.Event>
     private let changes: [PreparedStatement]
     private let insertEvent, insertType, insertActor, findActor, insertRefusal, setPosition: PreparedStatement
@@ -16,9 +16,12 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
     /// Names remembered at once; more are looked up in the table again.
     private static var maximumNames: Int { 20_000 }
 
-    init(connection: SQLiteHandle, codec: any EventCodec<Mapping.Event>) throws(ViewsFailure) {
-        self.connection = connection
+    /// `isNew`: the file has no rows yet.
+    init(
+        connection: SQLiteHandle, codec: any EventCodec<Mapping.Event>, isNew: Bool, maximumRows: Int
+    ) throws(ViewsFailure) {
         self.codec = codec
+        tables = try Mapping.Tables(on: connection, isNew: isNew, maximumRows: maximumRows)
         var changes: [PreparedStatement] = []
         for change in Mapping.Change.allCases {
             changes.append(try PreparedStatement(Mapping.sql(of: change), on: connection))
@@ -38,17 +41,19 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
 
     subscript(change: Mapping.Change) -> PreparedStatement { changes[change.rawValue] }
 
-    /// Writes a frame's event and what it changes. An informative event of an unknown type is kept as it is.
-    func write(_ frame: Frame) throws(ViewsFailure) {
+    /// Writes an event and what it changes. An informative event of an unknown type is kept as it is.
+    func writeAny(
+        _ header: FrameHeader, type: UInt16, schemaRevision: UInt16, _ payload: borrowing Span<UInt8>
+    ) throws(ViewsFailure) {
         let event: Mapping.Event?
         do throws(CodecFailure) {
-            event = try codec.decode(
-                type: frame.type, schemaRevision: frame.schemaRevision, payload: frame.payload)
+            event = try codec.decode(type: type, schemaRevision: schemaRevision, payload: payload)
         } catch {
-            throw ViewsFailure(.undecodable, "event \(frame.header.sequence): \(error.message)")
+            throw ViewsFailure(.undecodable, "event \(header.sequence): \(error.message)")
         }
-        try insert(frame, event.map { Mapping.subject(of: $0) } ?? EventSubject())
-        if let event { try Mapping.write(event, frame.header, with: self) }
+        let subject = event.map { Mapping.subject(of: $0) } ?? EventSubject()
+        try insert(header, type, schemaRevision, payload, subject)
+        if let event { try Mapping.write(event, header, with: self) }
     }
 
     func write(_ position: LogPosition) throws(ViewsFailure) {
@@ -62,6 +67,7 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
     func forget() {
         actors = [:]
         types = []
+        tables.forget()
     }
 
     /// The number that stands for an actor.
@@ -82,17 +88,19 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
             .add(refused.attempt.rawValue).add(refused.command).add(code.rawValue).add(count).run()
     }
 
-    private func insert(_ frame: Frame, _ subject: EventSubject) throws(ViewsFailure) {
-        let header = frame.header
-        if !types.contains(frame.type) {
-            types.insert(frame.type)
-            try insertType.add(UInt64(frame.type)).add(codec.typeName(frame.type) ?? "type-\(frame.type)").run()
+    private func insert(
+        _ header: FrameHeader, _ type: UInt16, _ schemaRevision: UInt16, _ payload: borrowing Span<UInt8>,
+        _ subject: EventSubject
+    ) throws(ViewsFailure) {
+        if !types.contains(type) {
+            types.insert(type)
+            try insertType.add(UInt64(type)).add(codec.typeName(type) ?? "type-\(type)").run()
         }
         insertEvent.add(header.sequence.rawValue).add(header.epoch.rawValue).add(header.time.milliseconds)
-        insertEvent.add(UInt64(frame.type)).add(UInt64(frame.schemaRevision)).add(try actor(header.actor))
+        insertEvent.add(UInt64(type)).add(UInt64(schemaRevision)).add(try actor(header.actor))
         insertEvent.add(header.command.rawValue).add(header.cause == .zero ? nil : header.cause.rawValue)
         insertEvent.add(header.key).add(header.isDerived)
         insertEvent.add(subject.job?.rawValue).add(subject.app?.rawValue).add(subject.region?.rawValue)
-        try insertEvent.add(subject.worker?.rawValue).add(subject.peer?.rawValue).add(frame.payload).run()
+        try insertEvent.add(subject.worker?.rawValue).add(subject.peer?.rawValue).add(payload).run()
     }
 }

@@ -8,6 +8,10 @@ import GRDBSQLite
     private let handle: OpaquePointer
     private let connection: SQLiteHandle
     private var bound: Int32 = 0
+    /// This run's texts and blobs, which SQLite reads where they are; those that do not fit it copies.
+    private let scratch: UnsafeMutableRawBufferPointer
+    private var scratchBytes = 0
+    private static let maximumScratchBytes = 4096
     /// What the values of this run were, as far as binding went.
     private var bindingCode = SQLITE_OK
 
@@ -18,9 +22,13 @@ import GRDBSQLite
         guard code == SQLITE_OK, let statement = unsafe statement else { throw connection.failure(code) }
         unsafe handle = unsafe statement
         self.connection = connection
+        unsafe scratch = .allocate(byteCount: Self.maximumScratchBytes, alignment: 1)
     }
 
-    deinit { unsafe sqlite3_finalize(handle) }
+    deinit {
+        unsafe sqlite3_finalize(handle)
+        unsafe scratch.deallocate()
+    }
 
     @discardableResult
     func add(_ value: Int64) -> PreparedStatement {
@@ -45,14 +53,10 @@ import GRDBSQLite
     func add(_ value: String) -> PreparedStatement {
         bound += 1
         var value = value
-        let (handle, place) = unsafe (self.handle, bound)
         bindingCode |= value.withUTF8 { bytes in
-            // An empty text has no address, and an address of nil would be NULL.
-            unsafe bytes.baseAddress.map {
-                unsafe $0.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-                    unsafe sqlite3_bind_text(handle, place, $0, Int32(bytes.count), transient)
-                }
-            } ?? sqlite3_bind_text(handle, place, "", 0, nil)
+            let (text, destructor) = unsafe lasting(UnsafeRawBufferPointer(bytes))
+            return unsafe sqlite3_bind_text(
+                handle, bound, text.assumingMemoryBound(to: CChar.self), Int32(bytes.count), destructor)
         }
         return self
     }
@@ -63,16 +67,30 @@ import GRDBSQLite
     }
 
     @discardableResult
-    func add(_ value: [UInt8]) -> PreparedStatement {
+    func add(_ value: borrowing Span<UInt8>) -> PreparedStatement {
         bound += 1
-        let (handle, place) = unsafe (self.handle, bound)
         bindingCode |= unsafe value.withUnsafeBytes { bytes in
-            unsafe bytes.isEmpty
-                ? sqlite3_bind_zeroblob(handle, place, 0)
-                : sqlite3_bind_blob(handle, place, bytes.baseAddress, Int32(bytes.count), transient)
+            let (blob, destructor) = unsafe lasting(bytes)
+            return unsafe sqlite3_bind_blob(handle, bound, blob, Int32(bytes.count), destructor)
         }
         return self
     }
+
+    /// A value's bytes at a place that lasts until the run ends, if there is room. Never nil, which would be NULL.
+    @unsafe private func lasting(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (UnsafeRawPointer, sqlite3_destructor_type?) {
+        guard let start = unsafe scratch.baseAddress else { preconditionFailure("an allocation has an address") }
+        guard let source = bytes.baseAddress else { return (UnsafeRawPointer(start), nil) }
+        guard bytes.count <= Self.maximumScratchBytes - scratchBytes else { return unsafe (source, transient) }
+        let place = unsafe start + scratchBytes
+        unsafe place.copyMemory(from: source, byteCount: bytes.count)
+        scratchBytes += bytes.count
+        return (UnsafeRawPointer(place), nil)
+    }
+
+    @discardableResult
+    func add(_ value: [UInt8]) -> PreparedStatement { add(value.span) }
 
     @discardableResult
     func add(_ value: Digest) -> PreparedStatement { add(value.bytes) }
@@ -82,6 +100,24 @@ import GRDBSQLite
         bound += 1
         bindingCode |= unsafe sqlite3_bind_null(handle, bound)
         return self
+    }
+
+    @discardableResult
+    func add(_ value: Double) -> PreparedStatement {
+        bound += 1
+        bindingCode |= unsafe sqlite3_bind_double(handle, bound, value)
+        return self
+    }
+
+    @discardableResult
+    func add(_ value: SQLValue) -> PreparedStatement {
+        switch value {
+        case .null: addNull()
+        case .integer(let value): add(value)
+        case .real(let value): add(value)
+        case .text(let value): add(value)
+        case .blob(let value): add(value)
+        }
     }
 
     /// Runs a statement without rows; the number of rows it changed.
@@ -111,6 +147,7 @@ import GRDBSQLite
     func finish() {
         unsafe sqlite3_reset(handle)
         bound = 0
+        scratchBytes = 0
         bindingCode = SQLITE_OK
     }
 

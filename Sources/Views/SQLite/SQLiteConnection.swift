@@ -2,7 +2,7 @@ import GRDB
 import GRDBSQLite
 
 /// A connection's handle, lent by whoever opened it. Only ever used on that connection's own queue.
-@safe struct SQLiteHandle: @unchecked Sendable {
+@safe package struct SQLiteHandle: @unchecked Sendable {
     let pointer: OpaquePointer
 
     init(_ pointer: OpaquePointer) { unsafe self.pointer = unsafe pointer }

@@ -43,6 +43,7 @@ enum SharedSchema {
         )
         """,
         "CREATE INDEX event_jobs ON event_rows (job) WHERE job IS NOT NULL",
+        "CREATE INDEX event_settings ON event_rows (sequence) WHERE type = 6",
         """
         -- Refused calls about an attempt, appended.
         CREATE TABLE refusal_rows (

@@ -20,6 +20,13 @@ package struct ViewSchema: Sendable {
         self.views = SharedSchema.views + views
     }
 
+    /// The `CREATE INDEX` statements, which can run after rows are in.
+    var indexes: [String] { tables.filter(Self.isIndex) }
+
+    var tablesWithoutIndexes: [String] { tables.filter { !Self.isIndex($0) } }
+
+    private static func isIndex(_ statement: String) -> Bool { bare(statement).hasPrefix("CREATE INDEX") }
+
     /// Grows when rows are written otherwise although no statement changed.
     private static let foldVersion: UInt64 = 1
 

@@ -71,14 +71,16 @@ struct GlobalCommandLine: AsyncParsableCommand {
 
     @OptionGroup var options: CommonOptions
     @OptionGroup var decisions: DecisionOptions
+    @OptionGroup var backup: BackupOptions
+    @OptionGroup var snapshots: SnapshotOptions
 
     func run() async throws {
         let settings = try await RoleSettings()
         let place = try RolePlace(options, settings, data: ".drover/global", listen: "127.0.0.1:7070")
         let logger = try makeLogger("drover.global", options, settings)
-        let global = try await GlobalRole(place: place, decisions: decisions, settings: settings, logger: logger) {
-            announceReady($0, file: place.readyFile)
-        }
+        let global = try await GlobalRole(
+            place: place, decisions: decisions, backup: backup, snapshots: snapshots, settings: settings, logger: logger
+        ) { announceReady($0, file: place.readyFile) }
         try await runServices(global.services, logger: logger)
     }
 }
@@ -88,18 +90,22 @@ struct GlobalRole {
     let services: [any Service]
 
     init(
-        place: RolePlace, decisions: DecisionOptions, settings: RoleSettings, logger: Logger,
-        missing: @escaping @Sendable () -> String? = { nil }, bound: @escaping @Sendable (String) -> Void
+        place: RolePlace, decisions: DecisionOptions, backup: BackupOptions, snapshots: SnapshotOptions,
+        settings: RoleSettings, logger: Logger, missing: @escaping @Sendable () -> String? = { nil },
+        bound: @escaping @Sendable (String) -> Void
     ) async throws {
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
         let clock = SystemClock()
-        let engine = try Self.startEngine(log, clock, place, decisions, settings, logger)
+        let engine = try Self.startEngine(log, clock, place, decisions, snapshots, settings, logger)
         let key = try await Self.releaseKey(place.data + "/release.key", engine)
         let blobs = try await DirectoryBlobStore.open(place.data + "/blobs")
         let views = try Views<GlobalViews>.open(
             path: place.data + "/views.sqlite", codec: GlobalCodec(), logger: logger)
         let presence = Presence<RegionName>(clock: clock)
+        let metrics = MetricsRegistry()
+        let backup = try backup.backup(
+            settings, place, log: log, kind: .global, engine: engine, blobs: blobs, metrics: metrics, logger: logger)
         let router = Router(context: ServingContext.self)
         var apiSettings = APISettings(version: droverVersion)
         apiSettings.serving.allowedHosts = place.allowedHosts
@@ -107,12 +113,11 @@ struct GlobalRole {
             engine: engine, views: SQLReads(views),
             manifests: ManifestAdapter(key: key, blobs: blobs), blobs: blobs, output: RegionAdapter(),
             peers: RegionAdapter(), readiness: EngineReadiness(engine: engine, missing: missing),
-            metrics: MetricsRegistry(),
-            heard: { presence.note($0) })
+            metrics: metrics, heard: { presence.note($0) }, backup: { backup?.status.body })
         GlobalAPI(settings: apiSettings, world: world, logger: logger).install(on: router)
         Console.install(on: router)
         let application = Application(
-            router: router,
+            router: router, server: .watchful,
             configuration: .init(
                 address: .hostname(place.listen.host, port: place.listen.port), serverName: "drover"),
             onServerRunning: { channel in
@@ -129,29 +134,30 @@ struct GlobalRole {
                 EngineRunning(engine: engine),
                 ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger),
             ]
-            + globalProjectors(engine: engine, logger: logger) + [silence, application]
+            + globalProjectors(engine: engine, logger: logger) + (backup?.services ?? []) + [silence, application]
     }
 }
 
 extension GlobalRole {
     private static func startEngine(
         _ log: EventLog, _ clock: SystemClock, _ place: RolePlace, _ decisions: DecisionOptions,
-        _ settings: RoleSettings, _ logger: Logger
+        _ snapshots: SnapshotOptions, _ settings: RoleSettings, _ logger: Logger
     ) throws -> EngineService<Global> {
         let change = try decisions.change(settings)
         let problem = Mutex<Refusal?>(nil)
+        var configuration = EngineConfiguration(
+            version: droverVersion, newEpochReason: try decisions.epochReason(settings),
+            forkMarker: ForkMarker(path: place.data + "/forked")
+        ) { (old) throws(Refusal) in
+            do throws(Refusal) { return try change(old) } catch {
+                problem.withLock { $0 = error }
+                throw error
+            }
+        }
+        try snapshots.change(&configuration, data: place.data, settings)
         do {
             return try EngineService<Global>(
-                store: log, codec: GlobalCodec(), clock: clock,
-                configuration: EngineConfiguration(
-                    version: droverVersion, newEpochReason: try decisions.epochReason(settings),
-                    forkMarker: ForkMarker(path: place.data + "/forked")
-                ) { (old) throws(Refusal) in
-                    do throws(Refusal) { return try change(old) } catch {
-                        problem.withLock { $0 = error }
-                        throw error
-                    }
-                }, logger: logger)
+                store: log, codec: GlobalCodec(), clock: clock, configuration: configuration, logger: logger)
         } catch {
             throw problem.withLock { $0 }.map { UsageProblem($0.message) } ?? error
         }

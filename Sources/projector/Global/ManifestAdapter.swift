@@ -70,4 +70,13 @@ struct RegionAdapter: OutputReader, PeerDirectory {
             throw Problem(.internalFailure, "the peers of \(region) cannot be written: \(error)")
         }
     }
+
+    func events(of peer: PeerName, in region: RegionName, endpoint: String) async throws(Problem) -> [UInt8] {
+        let client = RegionClient(endpoint: endpoint, actor: Self.actor, settings: .withoutRetries)
+        let answer: PeerEventsAnswer
+        do throws(ClientFailure) { answer = try await client.events(of: peer) } catch { throw error.asProblem }
+        do { return [UInt8](try WireJSON.encode(answer)) } catch {
+            throw Problem(.internalFailure, "the events of peer \(peer) of \(region) cannot be written: \(error)")
+        }
+    }
 }

@@ -8,6 +8,8 @@ import Views
 struct ViewsFollower<Mapping: ViewMapping, A: Aggregate>: Service where Mapping.Event == A.Event {
     static var retryMilliseconds: Int64 { 1000 }
     static var maximumRetryMilliseconds: Int64 { 60_000 }
+    /// From one transaction to the next, unless somebody waits to read: a commit of the log each would be many.
+    static var gatherMilliseconds: Int { 10 }
 
     let views: Views<Mapping>
     let engine: EngineService<A>
@@ -26,12 +28,16 @@ struct ViewsFollower<Mapping: ViewMapping, A: Aggregate>: Service where Mapping.
     private func follow() async {
         var troubles = 0
         while !Task.isCancelled {
-            let rebuilds = views.rebuilds
+            let (rebuilds, start) = (views.rebuilds, ContinuousClock.now)
             do throws(ViewsFailure) {
                 let position = try await views.catchUp(from: engine.store)
                 if views.rebuilds == rebuilds {
                     troubles = 0
                     _ = await engine.waitForChange(after: position.sequence, timeoutMilliseconds: 10_000)
+                    let spent = start.duration(to: .now) / .milliseconds(1)
+                    if spent < Double(Self.gatherMilliseconds) {
+                        await views.rest(milliseconds: Self.gatherMilliseconds - Int(spent))
+                    }
                     continue
                 }
             } catch {

@@ -1,6 +1,7 @@
 import Codec
 import Domain
 import Foundation
+import GRDB
 import Logging
 
 @testable import Views
@@ -25,11 +26,26 @@ final class Scratch {
         try GlobalSQL.open(path: file(name), codec: GlobalCodec(), settings: settings, logger: Self.quiet)
     }
 
-    func regionalViews(_ name: String = "views.sqlite") throws -> RegionalSQL {
-        try RegionalSQL.open(path: file(name), codec: RegionalCodec(), logger: Self.quiet)
+    func regionalViews(
+        _ name: String = "views.sqlite", settings: ViewSettings = ViewSettings()
+    ) throws -> RegionalSQL {
+        try RegionalSQL.open(path: file(name), codec: RegionalCodec(), settings: settings, logger: Self.quiet)
     }
 
     private static var quiet: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+/// Every row of every table of a file, and its indexes, as text.
+func dump(_ path: String) throws -> [String] {
+    try DatabaseQueue(path: path).read { database in
+        let names = "SELECT name FROM sqlite_schema WHERE type = ? ORDER BY name"
+        let tables = try String.fetchAll(database, sql: names, arguments: ["table"])
+        let indexes = try String.fetchAll(database, sql: names, arguments: ["index"])
+        return try indexes
+            + tables.flatMap { table in
+                try Row.fetchAll(database, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }.sorted()
+            }
+    }
 }
 
 /// The rows as text, columns by `|`, NULL as nothing.

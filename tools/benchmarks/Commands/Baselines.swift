@@ -17,20 +17,20 @@ struct BatchBytes {
     var bytes: Int { batches.reduce(0) { $0 + $1.reduce(0) { $0 + $1.count } } }
 
     /// Appends each batch to one file and flushes it: what no durable log of these bytes can beat on one thread.
-    /// - Returns: seconds.
-    func appendAndFlush(to path: String) throws -> Double {
+    /// - Returns: each one's seconds.
+    func appendAndFlush(to path: String) throws -> [Double] {
         guard FileManager.default.createFile(atPath: path, contents: nil) else {
             throw BenchmarkFailure("cannot make \(path)")
         }
         let file = try FileHandle(forWritingTo: URL(filePath: path))
         defer { try? file.close() }
         let portions = batches.map { Data($0.joined()) }
-        let start = ContinuousClock.now
-        for portion in portions {
+        return try portions.map { portion in
+            let start = ContinuousClock.now
             try file.write(contentsOf: portion)
             guard fdatasync(file.fileDescriptor) == 0 else { throw BenchmarkFailure("cannot flush \(path)") }
+            return elapsed(since: start)
         }
-        return elapsed(since: start)
     }
 
     /// Puts each batch into a bare LMDB database in one durable transaction.

@@ -26,9 +26,10 @@ struct LoadResult: Sendable {
 /// Numbers that make every job of every client another one.
 struct CommandNames {
     let client: Int
-    private var count = 0
+    private var count: Int
 
-    init(client: Int) { self.client = client }
+    /// `from`: how many were named before.
+    init(client: Int, from count: Int = 0) { (self.client, self.count) = (client, count) }
 
     var worker: WorkerName { WorkerName(unchecked: "worker-\(client)") }
 

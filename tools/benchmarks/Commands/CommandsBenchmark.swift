@@ -82,7 +82,7 @@ private struct Cell {
             (result, batches) = try await EngineLoad(clients: clients, mix: mix, seconds: seconds).run(in: directory)
         }
         let bytes = try BatchBytes(batches)
-        let raw = try bytes.appendAndFlush(to: directory + "/raw")
+        let raw = try bytes.appendAndFlush(to: directory + "/raw").reduce(0, +)
         let bare = try bytes.putIntoLMDB(in: workplace.directory("run/bare"))
         let commands = Double(result.commands)
         rates.append(result.rate)

@@ -3,7 +3,6 @@ import Domain
 import EventLog
 import Foundation
 import NIOCore
-import NIOPosix
 
 /// Clients over HTTP at a real `projector global`: one keep-alive connection each, the next request as soon as the last
 /// one is answered. The generator is as lean as it can be, so that the server is what is measured.
@@ -46,83 +45,63 @@ struct HTTPLoad {
         let log = try EventLog.open(directory: path, mode: .readOnly)
         let before = try log.head().sequence
         let used = try server.processorSeconds()
-        let start = ContinuousClock.now
-        let latencies = try await callers(at: url)
-        let result = LoadResult(latencies: latencies, seconds: elapsed(since: start))
+        let result = try await callers(at: url)
         return Done(
             result: result, batches: try log.batches(after: before),
             serverSeconds: try server.processorSeconds() - used)
     }
 
-    /// One connection a client on one thread; gives all latencies, in milliseconds.
-    private func callers(at url: String) async throws -> [Double] {
+    private func callers(at url: String) async throws -> LoadResult {
         guard let address = URLComponents(string: url), let host = address.host, let port = address.port else {
             throw BenchmarkFailure("\(url) is no address")
         }
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let deadline = NIODeadline.now() + .nanoseconds(Int64(seconds * 1e9))
-        let latencies = try await withThrowingTaskGroup(of: [Double].self) { tasks in
-            for number in 0..<clients {
-                let questions = Questions(client: number, mix: mix, host: "\(host):\(port)")
-                tasks.addTask {
-                    try await Caller.run(questions, host: host, port: port, on: group, until: deadline)
-                }
-            }
-            return try await tasks.reduce(into: []) { $0 += $1 }
-        }
-        try await group.shutdownGracefully()
-        return latencies
+        let talks = (0..<clients).map { Questions(client: $0, mix: mix, host: "\(host):\(port)") }
+        return try await Caller.all(talks, host: host, port: port, seconds: seconds)
     }
 }
 
 /// What one client asks next, given the last answer.
-struct Questions: Sendable {
+struct Questions: Dialogue {
     private enum Next {
         case enqueue, claim, heartbeat
     }
 
     private let mix: CommandMix
-    private let host: String
+    private let requests: HTTPRequests
     private var names: CommandNames
     private var next = Next.enqueue
+    /// The body of the last answer.
+    private var last = ""
 
     init(client: Int, mix: CommandMix, host: String) {
-        (self.mix, self.host, names) = (mix, host, CommandNames(client: client))
+        (self.mix, requests, names) = (mix, HTTPRequests(host: host), CommandNames(client: client))
     }
 
-    /// The next request's bytes. `body` is the last answer's.
-    mutating func request(after body: String) throws -> String {
+    mutating func request() throws -> String? {
         switch next {
         case .enqueue:
             if mix == .mixed { next = .claim }
-            let (commit, key) = names.next()
-            return post(
-                "/v1/jobs", actor: "person:bench", key: key,
-                "{\"app\":\"\(LoadWords.app)\",\"repository\":\"\(LoadWords.repository)\",\"commit\":\"\(commit)\"}")
+            return requests.enqueue(&names)
         case .claim:
             next = .heartbeat
-            return post(
-                "/v1/workers/\(names.worker)/claim", actor: "worker:\(names.worker)", key: names.next().key, "{}")
+            return requests.claim(&names)
         case .heartbeat:
             next = .enqueue
-            let (job, attempt) = (try number("job", in: body), try number("attempt", in: body))
-            return post(
-                "/v1/jobs/\(job)/attempts/\(attempt)/heartbeat", actor: "worker:\(names.worker)", key: nil,
-                "{\"counter\":1,\"stage\":\"build\"}")
+            return requests.heartbeat(names, job: try number("job"), attempt: try number("attempt"))
         }
     }
 
-    private func post(_ path: String, actor: String, key: String?, _ body: String) -> String {
-        let keyLine = key.map { "Idempotency-Key: \($0)\r\n" } ?? ""
-        return "POST \(path) HTTP/1.1\r\nHost: \(host)\r\nContent-Type: application/json\r\n"
-            + "Content-Length: \(body.utf8.count)\r\nDrover-Actor: \(actor)\r\n\(keyLine)\r\n\(body)"
+    mutating func take(_ bytes: inout ByteBuffer) throws -> Bool {
+        guard let answer = try HTTPAnswer(done: &bytes) else { return false }
+        last = answer.body
+        return true
     }
 
     /// A number in a JSON object that is known to hold it.
-    private func number(_ name: String, in body: String) throws -> UInt64 {
-        guard let place = body.firstRange(of: "\"\(name)\":"),
-            let value = UInt64(body[place.upperBound...].prefix { $0.isNumber })
-        else { throw BenchmarkFailure("an answer names no \(name): \(body)") }
+    private func number(_ name: String) throws -> UInt64 {
+        guard let place = last.firstRange(of: "\"\(name)\":"),
+            let value = UInt64(last[place.upperBound...].prefix { $0.isNumber })
+        else { throw BenchmarkFailure("an answer names no \(name): \(last)") }
         return value
     }
 }

@@ -6,17 +6,21 @@ import Synchronization
 
 /// One role's process: a release binary, started again with the same arguments after a kill. It dies with us.
 final class RoleProcess: Sendable {
-    static let readySeconds = 60.0
+    static let readySeconds = 300.0
 
     let name: String
     private let executable: String
     private let arguments: [String]
+    private let environment: [String: String]
     private let directory: String
     private let processes = DetachedProcesses()
     private let state = Mutex<(identity: ProcessIdentity?, memory: Memory)>((nil, Memory()))
 
-    init(name: String, executable: String, directory: String, arguments: [String]) {
+    init(
+        name: String, executable: String, directory: String, arguments: [String], environment: [String: String] = [:]
+    ) {
         (self.name, self.executable, self.directory, self.arguments) = (name, executable, directory, arguments)
+        self.environment = environment
     }
 
     /// Where the role's standard error goes.
@@ -30,7 +34,8 @@ final class RoleProcess: Sendable {
         let identity = try await processes.startDependent(
             ProcessSpecification(
                 executable: executable, arguments: arguments + ["--ready-file", readyFile],
-                environment: ["PATH": "/usr/local/bin:/usr/bin:/bin"], directory: directory, outputPath: outputPath),
+                environment: ["PATH": "/usr/local/bin:/usr/bin:/bin"].merging(environment) { $1 }, directory: directory,
+                outputPath: outputPath),
             deathSignal: SIGKILL)
         state.withLock { $0.identity = identity }
         let start = ContinuousClock.now
@@ -68,6 +73,16 @@ final class RoleProcess: Sendable {
             throw BenchmarkFailure("/proc/\(pid)/stat cannot be read")
         }
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    /// What its present process has resident that is its own alone.
+    func anonymousBytes() throws -> UInt64 {
+        guard let pid = state.withLock({ $0.identity?.pid }),
+            let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("RssAnon:") }),
+            let kilobytes = UInt64(line.filter(\.isNumber))
+        else { throw BenchmarkFailure("\(name) does not run: see \(outputPath)") }
+        return kilobytes << 10
     }
 
     /// Looks at its memory now; call it now and then, for what ends unseen is not counted.

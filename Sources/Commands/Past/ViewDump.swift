@@ -1,23 +1,25 @@
-import Domain
-import Foundation
-import Views
+package import Domain
+package import Foundation
+package import Views
 
 /// Every table and view of a log's SQL file as text: comma-separated values, one file each.
 ///
 /// The first line names the columns; rows stand in the order of their values, whatever the query's plan. Texts are
 /// quoted, `"` doubled within; NULL is nothing; blobs are `x'..'`.
-struct ViewDump: Equatable {
+package struct ViewDump: Equatable {
     /// By name; tables and views in one list, since their names differ.
-    var files: [String: String] = [:]
+    package var files: [String: String]
+
+    package init(files: [String: String] = [:]) { self.files = files }
 
     /// What the views hold now, or held at a sequence; there only what has a past.
-    static func of<Kind: LogKind>(
-        _ views: Views<Kind.Mapping>, _ kind: Kind.Type, at sequence: LogSequence? = nil
+    package static func of<Mapping: ViewMapping>(
+        _ views: Views<Mapping>, at sequence: LogSequence? = nil
     ) async throws -> ViewDump {
         var dump = ViewDump()
         var limits = QueryLimits()
         limits.timeoutMilliseconds = 60_000
-        for name in names(Kind.schema) where sequence == nil || !withoutPast.contains(name) {
+        for name in names(Mapping.schema) where sequence == nil || !withoutPast.contains(name) {
             let result = try await views.query("SELECT * FROM \(name)", at: sequence, limits: limits)
             precondition(!result.isTruncated, "\(name) is larger than a query gives")
             dump.files[name] = csv(result)
@@ -26,19 +28,19 @@ struct ViewDump: Equatable {
     }
 
     /// Tables whose rows have no time.
-    static let withoutPast: Set = ["view_state", "actors", "event_types"]
+    private static let withoutPast: Set = ["view_state", "actors", "event_types"]
 
     /// Only what has a past.
-    var past: ViewDump { ViewDump(files: files.filter { !Self.withoutPast.contains($0.key) }) }
+    package var past: ViewDump { ViewDump(files: files.filter { !Self.withoutPast.contains($0.key) }) }
 
-    static func names(_ schema: ViewSchema) -> [String] {
+    private static func names(_ schema: ViewSchema) -> [String] {
         (schema.tables + schema.views).compactMap { statement in
             statement.firstMatch(of: /(?m)^CREATE (?:TABLE|VIEW) (\w+)/).map { String($0.1) }
         }
     }
 
     /// Where two dumps differ, a line each; empty when they are equal.
-    func differences(from expected: ViewDump) -> [String] {
+    package func differences(from expected: ViewDump) -> [String] {
         Set(files.keys).union(expected.files.keys).sorted().compactMap { name in
             let (found, wanted) = (files[name], expected.files[name])
             guard found != wanted else { return nil }
@@ -65,15 +67,18 @@ struct ViewDump: Equatable {
 }
 
 extension ViewDump {
-    init(folder: URL) throws {
-        for name in Seeds.names(in: folder) {
-            files[String(name.dropLast(".csv".count))] = try String(
-                contentsOf: folder.appending(path: name), encoding: .utf8)
+    /// What `write` wrote.
+    package init(folder: URL) throws {
+        files = [:]
+        let paths = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        for path in paths where path.hasSuffix(".csv") {
+            files[String(path.dropLast(".csv".count))] = try String(
+                contentsOf: folder.appending(path: path), encoding: .utf8)
         }
     }
 
     /// Makes a folder hold exactly this.
-    func write(to folder: URL) throws {
+    package func write(to folder: URL) throws {
         try? FileManager.default.removeItem(at: folder)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         for (name, text) in files {

@@ -1,0 +1,89 @@
+import Foundation
+import Ports
+import Processes
+import Synchronization
+
+/// Starts the laboratory's processes: this very program, under a recorder, a tracer or nothing.
+struct Children: Sendable {
+    /// The program, and the arguments that make it a child.
+    var program: [String]
+    /// `libCRecorder.so`.
+    var recorder: String
+    var directory: String
+
+    /// A child that says nothing for so long is ended.
+    static let silentSeconds: Int64 = 60
+    private static let longestSeconds = 7.0 * 24 * 3600
+
+    /// How one stands under others.
+    struct Surroundings: Sendable {
+        var environment: [String: String] = [:]
+        /// Another program and its arguments, which starts the child.
+        var under: [String] = []
+    }
+
+    func recording(
+        _ directory: String, to trace: String?, swallowing kinds: String? = nil
+    ) -> Surroundings {
+        var environment = ["LD_PRELOAD": recorder, "DROVER_RECORDER_DIRECTORY": directory]
+        environment["DROVER_RECORDER_TRACE"] = trace
+        environment["DROVER_RECORDER_SWALLOW"] = kinds
+        return Surroundings(environment: environment)
+    }
+
+    func start(_ role: ChildRole, _ surroundings: Surroundings = Surroundings()) async throws -> SupervisedProcess {
+        let json = String(decoding: try JSONEncoder().encode(role), as: UTF8.self)
+        return try await start(program + [json], surroundings)
+    }
+
+    func start(_ arguments: [String], _ surroundings: Surroundings) async throws -> SupervisedProcess {
+        let command = surroundings.under + arguments
+        let usual = ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": directory, "SWIFT_BACKTRACE": "enable=no"]
+        return try await GroupRunner().start(
+            SupervisedCommand(
+                executable: command[0], arguments: Array(command.dropFirst()),
+                environment: usual.merging(surroundings.environment) { $1 }, directory: directory))
+    }
+
+    /// Hands over every line until the end.
+    func run(
+        _ role: ChildRole, _ surroundings: Surroundings = Surroundings(), _ onLine: @Sendable (String) -> Void
+    ) async throws -> ProcessEnd {
+        try await Self.listen(to: try await start(role, surroundings), onLine)
+    }
+
+    static func listen(
+        to process: SupervisedProcess, _ onLine: @Sendable (String) -> Void
+    ) async throws -> ProcessEnd {
+        let heard = LastWord()
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: .milliseconds(500))
+                    if heard.isLongAgo { process.terminate(graceSeconds: 0) }
+                }
+            }
+            var partial: [UInt8] = []
+            for await chunk in process.output {
+                heard.isNow()
+                partial += chunk
+                while let end = partial.firstIndex(of: UInt8(ascii: "\n")) {
+                    onLine(String(decoding: partial[..<end], as: UTF8.self))
+                    partial.removeSubrange(...end)
+                }
+            }
+            if !partial.isEmpty { onLine(String(decoding: partial, as: UTF8.self)) }
+            group.cancelAll()
+            return await process.waitForEnd()
+        }
+    }
+}
+
+/// When a process last said something.
+private final class LastWord: Sendable {
+    private let moment = Mutex(ContinuousClock.now)
+
+    func isNow() { moment.withLock { $0 = .now } }
+
+    var isLongAgo: Bool { moment.withLock { $0.duration(to: .now) > .seconds(Children.silentSeconds) } }
+}

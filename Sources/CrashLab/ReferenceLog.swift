@@ -1,0 +1,33 @@
+import Codec
+import Domain
+import Engine
+import EventLog
+import Ports
+
+/// Everything that a workload wrote, as the log had it when nothing had gone wrong: what a crashed log must be a
+/// beginning of.
+struct ReferenceLog: Sendable {
+    let identity: LogIdentity
+    /// By the sequence that a batch ends at; the start at 0.
+    private(set) var positions: [LogSequence: LogPosition]
+    private(set) var states: [LogSequence: GlobalState]
+    private(set) var batches: [FrameBatch] = []
+
+    init(directory: String) throws {
+        let log = try EventLog.open(directory: directory, mode: .readOnly)
+        identity = log.identity
+        var replay = Replay<Global>(of: identity, codec: GlobalCodec())
+        positions = [.zero: .start(of: identity)]
+        states = [.zero: replay.state]
+        while true {
+            let next = try log.read(after: replay.head.sequence, maximumFrames: 1000)
+            if next.isEmpty { return }
+            for batch in next {
+                try replay.take(batch)
+                positions[batch.end.sequence] = batch.end
+                states[batch.end.sequence] = replay.state
+                batches.append(batch)
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+/// A regional log's versioned tables, but for `pack_source_versions`: its rows end many at a time.
+package final class RegionalTables: ViewTables {
+    enum PackColumn: Int, RowColumn { case app, attempt, manifest, packedBytes, settled, since, status, detail }
+
+    enum RegionColumn: Int, RowColumn { case status, endpoint }
+
+    enum PeerColumn: Int, RowColumn { case labels, endpoint, status, time }
+
+    enum PeerAppColumn: Int, RowColumn { case build, epoch, number, health, detail, time }
+
+    let packs: VersionedRows<PackColumn>
+    let targets: VersionedRows<TargetColumn>
+    let regions: VersionedRows<RegionColumn>
+    let peers: VersionedRows<PeerColumn>
+    let peerApps: VersionedRows<PeerAppColumn>
+
+    package init(on connection: SQLiteHandle, isNew: Bool, maximumRows: Int) throws(ViewsFailure) {
+        func table<Column>(_ name: String, _ keys: String...) throws(ViewsFailure) -> VersionedRows<Column> {
+            try VersionedRows(name, keys: keys, on: connection, isNew: isNew, maximumRows: maximumRows)
+        }
+        packs = try table("pack_versions", "build")
+        targets = try table("target_versions", "app", "scope")
+        regions = try table("region_versions", "name")
+        peers = try table("peer_versions", "name")
+        peerApps = try table("peer_app_versions", "peer", "app")
+    }
+
+    package func flush() throws(ViewsFailure) {
+        try packs.flush()
+        try targets.flush()
+        try regions.flush()
+        try peers.flush()
+        try peerApps.flush()
+    }
+
+    package func makeRoom() throws(ViewsFailure) {
+        try packs.makeRoom()
+        try targets.makeRoom()
+        try regions.makeRoom()
+        try peers.makeRoom()
+        try peerApps.makeRoom()
+    }
+
+    package func forget() {
+        packs.forget()
+        targets.forget()
+        regions.forget()
+        peers.forget()
+        peerApps.forget()
+    }
+}
