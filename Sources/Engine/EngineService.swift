@@ -66,6 +66,15 @@ package final class EngineService<A: Aggregate>: Sendable {
         /// Set once: reads go on, commands are answered with this.
         var frozen: EngineFailure?
 
+        mutating func take(atMost most: Int) -> [Work] {
+            if work.count <= most {
+                defer { work = [] }
+                return work
+            }
+            defer { work.removeFirst(most) }
+            return Array(work.prefix(most))
+        }
+
         /// Takes the commands out that no one will decide.
         mutating func removeCommands() -> [Work] {
             let commands = work.filter(\.isCommand)
@@ -208,18 +217,20 @@ package final class EngineService<A: Aggregate>: Sendable {
     }
 
     private func put(_ work: Work) {
-        let refused: EngineFailure? = inbox.withLock { inbox in
-            if let closed = inbox.closed { return closed }
+        let (refused, isFirst): (EngineFailure?, Bool) = inbox.withLock { inbox in
+            if let closed = inbox.closed { return (closed, false) }
             if case .command = work {
-                if let frozen = inbox.frozen { return frozen }
+                if let frozen = inbox.frozen { return (frozen, false) }
                 if inbox.work.count >= configuration.maximumWaiting {
-                    return EngineFailure(code: .busy, message: "too many commands wait: try again shortly")
+                    return (EngineFailure(code: .busy, message: "too many commands wait: try again shortly"), false)
                 }
             }
             inbox.work.append(work)
-            return nil
+            return (nil, inbox.work.count == 1)
         }
-        if let refused { Self.fail(work, refused) } else { wake.signal() }
+        if let refused { return Self.fail(work, refused) }
+        // The writer takes all that waits: who comes to others need not wake it.
+        if isFirst { wake.signal() }
     }
 
     /// Hashes a durable state beside the writer (which copies what it changes meanwhile) for its next batch, and keeps a
@@ -376,14 +387,11 @@ extension EngineService {
 
         @specialized(where A == Global) @specialized(where A == Regional)
         mutating func run() {
+            var isMore = false
             while true {
-                _ = service.wake.wait(timeout: .now() + .milliseconds(tickMilliseconds))
-                let work = service.inbox.withLock { inbox in
-                    let most = min(inbox.work.count, service.configuration.maximumBatch)
-                    let work = Array(inbox.work.prefix(most))
-                    inbox.work.removeFirst(most)
-                    return work
-                }
+                if !isMore { _ = service.wake.wait(timeout: .now() + .milliseconds(tickMilliseconds)) }
+                let work = service.inbox.withLock { $0.take(atMost: service.configuration.maximumBatch) }
+                isMore = service.inbox.withLock { !$0.work.isEmpty }
                 if let failure = process(work) { return end(failure) }
                 let isOver = service.inbox.withLock { $0.closed != nil && $0.work.isEmpty }
                 if isOver { return end(nil) }

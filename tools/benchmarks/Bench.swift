@@ -7,7 +7,8 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures Drover against the physical limits of this machine.",
         subcommands: [
-            CommandsBenchmark.self, LogBenchmark.self, ReplayBenchmark.self, StartBenchmark.self, PeersBenchmark.self,
+            CommandsBenchmark.self, LogBenchmark.self, ReplayBenchmark.self, GrowthBenchmark.self,
+            StartBenchmark.self, PeersBenchmark.self,
             TenGigabytesBenchmark.self,
         ])
 }

@@ -107,6 +107,10 @@ package enum Global: Aggregate {
         state.log.refusalEvent(refusal, count: count, now: now).map(GlobalEvent.log)
     }
 
+    package static func reduce(_ state: inout GlobalState, _ header: FrameHeader, _ event: GlobalEvent) {
+        reduce(&state, Envelope(header: header, event: event))
+    }
+
     package static func reduce(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
         let time = envelope.time
         switch envelope.event {
@@ -174,10 +178,10 @@ package enum Global: Aggregate {
         case .queue(.enqueued(let job, _)): .queue(.enqueued(job, isReused: false))
         case .queue(.enqueueReused(let job, _)): .queue(.enqueued(job, isReused: true))
         case .queue(.claimed(let job, let attempt, _, let leaseSeconds)):
-            state.queue.jobs[job].map {
+            (state.queue.jobs[job]?.request).map {
                 .queue(
                     .claimed(
-                        job, attempt, $0.request, leaseSeconds: leaseSeconds,
+                        job, attempt, $0, leaseSeconds: leaseSeconds,
                         heartbeatSeconds: state.log.settings.heartbeatSeconds))
             } ?? .queue(.nothingToClaim)
         case .queue(.heartbeat(let job, _, _, _)):

@@ -66,6 +66,9 @@ package protocol Aggregate: Sendable {
     /// Takes one fact into the state.
     static func reduce(_ state: inout State, _ envelope: Envelope<Event>)
 
+    /// The same of an envelope's parts: a replay's innermost call, which is not generic where the aggregate has its own.
+    static func reduce(_ state: inout State, _ header: FrameHeader, _ event: Event)
+
     /// The command that events of one command id came from, rebuilt from them alone; nil when they are not the whole
     /// of a command that this version knows.
     static func command(from events: [Event]) -> Command?
@@ -86,4 +89,10 @@ package protocol Aggregate: Sendable {
     /// Raised by hand with every change of what the same events amount to, or of the state's form: states of different
     /// fingerprints are not compared.
     static var reducerFingerprint: UInt64 { get }
+}
+
+extension Aggregate {
+    package static func reduce(_ state: inout State, _ header: FrameHeader, _ event: Event) {
+        reduce(&state, Envelope(header: header, event: event))
+    }
 }

@@ -11,8 +11,11 @@ package struct Fingerprint: Hashable, Sendable {
     }
 
     /// A piece of a text that goes on, until `endText`.
-    mutating func feed(part: String) {
-        let bytes = part.utf8Span.span
+    mutating func feed(part: String) { feed(bytes: part.utf8Span.span) }
+
+    mutating func feed(part: Substring) { feed(bytes: part.utf8Span.span) }
+
+    private mutating func feed(bytes: borrowing Span<UInt8>) {
         for index in bytes.indices { feed(byte: bytes[index]) }
     }
 

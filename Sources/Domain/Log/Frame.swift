@@ -64,14 +64,14 @@ package struct Envelope<Event: Sendable>: Sendable {
     package var header: FrameHeader
     package var event: Event
 
-    @inlinable package init(header: FrameHeader, event: Event) {
+    package init(header: FrameHeader, event: Event) {
         self.header = header
         self.event = event
     }
 
-    @inlinable package var sequence: LogSequence { header.sequence }
-    @inlinable package var time: Timestamp { header.time }
-    @inlinable package var actor: EventActor { header.actor }
+    package var sequence: LogSequence { header.sequence }
+    package var time: Timestamp { header.time }
+    package var actor: EventActor { header.actor }
 }
 
 extension Envelope: Equatable where Event: Equatable {}

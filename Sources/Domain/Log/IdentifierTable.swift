@@ -22,9 +22,13 @@ package struct IdentifierTable<Key: NumericIdentifier, Row: Sendable>: Sendable 
     package var isEmpty: Bool { count == 0 }
 
     package subscript(key: Key) -> Row? {
-        get {
-            guard let page = place(of: key.rawValue >> Self.shift) else { return nil }
-            return pages[page].rows[Self.index(key)]
+        // Lends the row: it is not copied to look at a part of it.
+        _read {
+            if let page = place(of: key.rawValue >> Self.shift) {
+                yield pages[page].rows[Self.index(key)]
+            } else {
+                yield nil
+            }
         }
         _modify {
             let number = key.rawValue >> Self.shift
@@ -142,12 +146,16 @@ extension IdentifierTable: Hashable where Row: Hashable {
 extension IdentifierTable: Codable where Row: Codable {
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: TextCodingKey.self)
-        for name in container.allKeys {
+        let keys = try container.allKeys.map { name in
             guard let key = Key(codingKey: name) else {
                 throw DecodingError.dataCorruptedError(
                     forKey: name, in: container, debugDescription: "no number: \(name.stringValue)")
             }
-            self[key] = try container.decode(Row.self, forKey: name)
+            return key
+        }
+        // In their order no page has to make room for another.
+        for key in keys.sorted() {
+            self[key] = try container.decode(Row.self, forKey: TextCodingKey(text: key.description))
         }
     }
 

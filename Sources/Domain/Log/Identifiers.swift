@@ -39,6 +39,13 @@ extension NameIdentifier {
 
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
+    /// Dictionaries ask for this one; the standard library's of a text costs more than the rest of a look-up.
+    package func _rawHashValue(seed: Int) -> Int {
+        var hash = TableHash(seed: seed)
+        hash.feed(rawValue)
+        return Int(truncatingIfNeeded: hash.value)
+    }
+
     package var description: String { rawValue }
 
     package var codingKey: any CodingKey { TextCodingKey(text: rawValue) }

@@ -14,7 +14,10 @@ struct TableHash {
     private(set) var value: UInt64
     private let factor: UInt64
 
-    init() { (value, factor) = Self.secrets }
+    init(seed: Int = 0) {
+        (value, factor) = Self.secrets
+        value ^= UInt64(bitPattern: Int64(seed))
+    }
 
     @inline(__always) mutating func feed(_ word: UInt64) {
         let (high, low) = (value ^ word).multipliedFullWidth(by: factor)
@@ -23,7 +26,21 @@ struct TableHash {
 
     /// Equal texts feed alike, whatever their normal form; what follows is another text.
     mutating func feed(_ text: String) {
-        let bytes = text.utf8Span.span
+        guard feedBytes(text.utf8Span.span) else { return feedNormalised(text) }
+    }
+
+    mutating func feed(_ text: Substring) {
+        guard feedBytes(text.utf8Span.span) else { return feedNormalised(String(text)) }
+    }
+
+    private mutating func feedNormalised(_ text: String) {
+        var hasher = Hasher()
+        hasher.combine(text)
+        feed(UInt64(bitPattern: Int64(hasher.finalize())))
+    }
+
+    /// Whether they are ASCII; nothing is fed otherwise.
+    private mutating func feedBytes(_ bytes: borrowing Span<UInt8>) -> Bool {
         let before = value
         var (index, seen) = (0, UInt64(0))
         while index &+ 8 <= bytes.count {
@@ -40,10 +57,10 @@ struct TableHash {
         }
         seen |= rest
         feed(rest | UInt64(truncatingIfNeeded: bytes.count) << 56)
-        guard seen & 0x8080_8080_8080_8080 != 0 else { return }
-        var hasher = Hasher()
-        hasher.combine(text)
-        value = before
-        feed(UInt64(bitPattern: Int64(hasher.finalize())))
+        guard seen & 0x8080_8080_8080_8080 == 0 else {
+            value = before
+            return false
+        }
+        return true
     }
 }

@@ -5,14 +5,15 @@ package struct JobRequest: Sendable {
     final class Content: Sendable {
         let app: AppName
         let repository: String
-        let canonicalRepository: String
+        /// A part of `repository`, nearly always.
+        let canonicalRepository: Substring
         let commit: CommitID
         let recipePath: String
         let priority: Int32
         let isForced: Bool
 
         init(
-            app: AppName, repository: String, canonicalRepository: String, commit: CommitID, recipePath: String,
+            app: AppName, repository: String, canonicalRepository: Substring, commit: CommitID, recipePath: String,
             priority: Int32, isForced: Bool
         ) {
             (self.app, self.repository, self.canonicalRepository) = (app, repository, canonicalRepository)
@@ -150,7 +151,7 @@ package struct BuildOnceKey: Sendable {
                 let repository = String(text[repositoryStart..<bytes.index(before: lineStart)])
                 self.init(
                     JobRequest.Content(
-                        app: app, repository: repository, canonicalRepository: repository, commit: commit,
+                        app: app, repository: repository, canonicalRepository: repository[...], commit: commit,
                         recipePath: String(text[bytes.index(after: lineEnd)...]), priority: 0, isForced: false))
                 return
             }
@@ -187,6 +188,13 @@ extension BuildOnceKey: Hashable {
     }
 
     package func hash(into hasher: inout Hasher) { hasher.combine(tableHash) }
+
+    /// Dictionaries ask for this one: the key is hashed already.
+    package func _rawHashValue(seed: Int) -> Int {
+        var hash = TableHash(seed: seed)
+        hash.feed(tableHash)
+        return Int(truncatingIfNeeded: hash.value)
+    }
 }
 
 extension BuildOnceKey: CodingKeyRepresentable {
@@ -218,39 +226,36 @@ package func isRelativePathInside(_ path: String) -> Bool {
 }
 
 /// One spelling for the ways people write one repository: no trailing slashes, no `.git`, scheme and host in lowercase.
-/// On bytes, not characters: every enqueue comes here, when it is decided and when it is reduced.
-package func canonicalRepository(_ text: String) -> String {
-    if isCanonicalRepository(text.utf8Span.span) { return text }
-    let slash = UInt8(ascii: "/")
-    var rest = Substring(text).utf8
-    while rest.count > 1, rest.last == slash { rest.removeLast() }
-    if rest.count > 4, rest.suffix(4).elementsEqual(".git".utf8) { rest.removeLast(4) }
-    while rest.count > 1, rest.last == slash { rest.removeLast() }
-    guard let schemeEnd = rest.firstIndex(of: slash), rest[..<schemeEnd].last == UInt8(ascii: ":") else {
-        return String(Substring(rest))
-    }
-    let afterScheme = rest[schemeEnd...].dropFirst()
-    guard afterScheme.first == slash else { return String(Substring(rest)) }
-    let hostEnd = afterScheme.dropFirst().firstIndex(of: slash) ?? rest.endIndex
-    if rest[..<hostEnd].allSatisfy({ $0 < 0x80 && !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }) {
-        return String(Substring(rest))
-    }
-    return Substring(rest[..<hostEnd]).lowercased() + Substring(rest[hostEnd...])
+/// On bytes, not characters, and a part of the text where it can: every enqueue comes here, when it is decided and when it
+/// is reduced.
+package func canonicalRepository(_ text: String) -> Substring {
+    let bytes = text.utf8Span.span
+    let end = canonicalEnd(bytes)
+    let host = upperHostEnd(bytes.extracting(0..<end))
+    let whole = Substring(text.utf8.prefix(end))
+    guard let host else { return whole }
+    return Substring(Substring(whole.utf8.prefix(host)).lowercased() + Substring(whole.utf8.dropFirst(host)))
 }
 
-/// Whether nothing would be changed: nearly always so, and then no text is made.
-private func isCanonicalRepository(_ bytes: borrowing Span<UInt8>) -> Bool {
+/// Where trailing slashes and one `.git` among them begin.
+private func canonicalEnd(_ bytes: borrowing Span<UInt8>) -> Int {
+    let slash = UInt8(ascii: "/")
+    var end = bytes.count
+    while end > 1, bytes[end - 1] == slash { end -= 1 }
+    if end > 4, bytes.littleEndianHalfWord(at: end - 4) == 0x7469_672e { end -= 4 }  // ".git"
+    while end > 1, bytes[end - 1] == slash { end -= 1 }
+    return end
+}
+
+/// Where scheme and host end; nil where they are lowercase, or there are none.
+private func upperHostEnd(_ bytes: borrowing Span<UInt8>) -> Int? {
     let (slash, count) = (UInt8(ascii: "/"), bytes.count)
-    if count > 1, bytes[count - 1] == slash { return false }
-    if count > 4, bytes.littleEndianHalfWord(at: count - 4) == 0x7469_672e { return false }  // ".git"
     guard let schemeEnd = bytes.indices.first(where: { bytes[$0] == slash }), schemeEnd > 0,
         bytes[schemeEnd - 1] == UInt8(ascii: ":"), schemeEnd + 1 < count, bytes[schemeEnd + 1] == slash
-    else { return true }
-    var index = 0
-    while index < count, index < schemeEnd + 2 || bytes[index] != slash {
-        let byte = bytes[index]
-        if byte >= 0x80 || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) { return false }
-        index += 1
+    else { return nil }
+    let hostEnd = (schemeEnd + 2..<count).first { bytes[$0] == slash } ?? count
+    let isPlain = (0..<hostEnd).allSatisfy {
+        bytes[$0] < 0x80 && !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[$0])
     }
-    return true
+    return isPlain ? nil : hostEnd
 }

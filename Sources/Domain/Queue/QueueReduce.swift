@@ -54,15 +54,13 @@ extension QueueState {
     }
 
     private mutating func succeeded(_ job: JobID, _ number: AttemptNumber, at time: Timestamp) {
-        guard let open = jobs[job], let attempt = open.attempt, attempt.number == number, let pack = attempt.pack
-        else { return note() }
-        builds[job] = Build(
-            attempt: number, pack: pack, buildOnceKey: open.request.buildOnceKey, succeededAt: time)
+        guard let build = jobs[job]?.build(number, at: time) else { return note() }
+        builds[job] = build
         close(job)
     }
 
     private mutating func leaseExpired(_ job: JobID, _ number: AttemptNumber) {
-        guard let attempt = jobs[job]?.attempt, attempt.number == number else { return note() }
+        guard jobs[job]?.attempt?.number == number else { return note() }
         jobs[job]?.lostAttempts += 1
     }
 
@@ -117,6 +115,12 @@ extension QueueState {
 }
 
 extension OpenJob {
+    /// What its current attempt uploaded, if the number is that one's.
+    fileprivate func build(_ number: AttemptNumber, at time: Timestamp) -> Build? {
+        guard attempt?.number == number, let pack = attempt?.pack else { return nil }
+        return Build(attempt: number, pack: pack, buildOnceKey: request.buildOnceKey, succeededAt: time)
+    }
+
     /// Starts the next attempt, and says the priority that the job waited with; nil where this is not its next one.
     fileprivate mutating func begin(_ next: Attempt) -> Int32? {
         guard attempt == nil, next.number > attempts, next.number == attempts.next else { return nil }

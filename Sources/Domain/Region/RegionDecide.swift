@@ -51,6 +51,10 @@ package enum Regional: Aggregate {
         state.log.refusalEvent(refusal, count: count, now: now).map(RegionEvent.log)
     }
 
+    package static func reduce(_ state: inout RegionState, _ header: FrameHeader, _ event: RegionEvent) {
+        state.reduce(event, at: header.time)
+    }
+
     package static func reduce(_ state: inout RegionState, _ envelope: Envelope<RegionEvent>) {
         state.reduce(envelope.event, at: envelope.time)
     }

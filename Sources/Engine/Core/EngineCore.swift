@@ -138,7 +138,7 @@ package struct EngineCore<A: Aggregate>: Sendable {
                 isDerived: submission.isDerived)
             batch.frames.append(
                 Frame(header: header, type: bytes.type, schemaRevision: bytes.schemaRevision, payload: bytes.payload))
-            A.reduce(&state, Envelope(header: header, event: event))
+            A.reduce(&state, header, event)
         }
     }
 

@@ -92,7 +92,7 @@ package struct Replay<A: Aggregate>: Sendable {
             return
         }
         try compare(event)
-        A.reduce(&state, Envelope(header: header, event: event))
+        A.reduce(&state, header, event)
     }
 
     private mutating func end(_ position: LogPosition) {
