@@ -97,9 +97,24 @@ extension EventLog {
             guard row.first == result.sequence.rawValue + 1, chain.end() == row.chain,
                 row.epoch >= result.epoch.rawValue
             else { throw DamageFound(afterSequence: row.first - 1, message: "the chain breaks at \(row.last)") }
+            try lookUp(row, transaction)
             result.end = row.position(in: identity)
             result.frames += UInt64(row.count)
             result.batches += 1
+        }
+    }
+
+    /// A walk along the leaves never asks the pages above them, which a read from the middle does.
+    private func lookUp(_ row: BatchRow, _ transaction: borrowing Transaction) throws {
+        guard try Self.row(transaction, at: row.last) == row else {
+            throw DamageFound(afterSequence: row.first - 1, message: "the batch up to \(row.last) cannot be looked up")
+        }
+        for sequence in row.first...row.last {
+            let key = bigEndianBytes(sequence)
+            let found = try transaction.value(Self.events, key: key.span) { try FrameLayout($0).sequence.rawValue }
+            guard found == sequence else {
+                throw DamageFound(afterSequence: row.first - 1, message: "event \(sequence) cannot be looked up")
+            }
         }
     }
 
