@@ -19,7 +19,7 @@ package struct Drover: AsyncParsableCommand {
             BuildsCommand.self, DeployCommand.self, RollbackCommand.self, StatusCommand.self, WatchCommand.self,
             TargetsCommand.self, RegionsCommand.self, WorkersCommand.self, PeersCommand.self, LogCommand.self,
             QueryCommand.self, DiffCommand.self, BisectCommand.self, ExplainCommand.self, VerifyCommand.self,
-            ExportCommand.self, ImportCommand.self,
+            ExportCommand.self, ImportCommand.self, RedactCommand.self,
         ])
 
     package init() {}

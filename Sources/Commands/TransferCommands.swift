@@ -64,7 +64,7 @@ struct ImportCommand: AsyncParsableCommand {
 }
 
 /// The end of what was moved, for a person or a script.
-private func say(_ end: LogPosition, _ text: String, json: Bool) throws {
+func say(_ end: LogPosition, _ text: String, json: Bool) throws {
     struct Report: Codable {
         var log: LogIdentity
         var epoch: Epoch
@@ -82,7 +82,7 @@ private func say(_ end: LogPosition, _ text: String, json: Bool) throws {
 }
 
 /// Whatever the log, the file or the disk says becomes one word to the person, about what was read or written.
-private func reportingFailures(_ about: String, _ body: () throws -> Void) throws {
+func reportingFailures(_ about: String, _ body: () throws -> Void) throws {
     do { try body() } catch let stop as CommandStop { throw stop } catch let failure as StoreFailure {
         throw CommandStop(.failed, "drover: \(failure)")
     } catch let failure as CodecFailure {

@@ -36,7 +36,7 @@ struct SchemaTests {
 
     @Test func informativeTypesAreDecidedDeliberately() {
         let informative = knownEventTypes.filter { eventWeight($0) == .informative }.compactMap(eventTypeName)
-        #expect(informative == ["refused", "enqueue-reused", "state-hashed"])
+        #expect(informative == ["refused", "enqueue-reused", "state-hashed", "payload-redacted"])
     }
 
     /// The lines of `enum EventType`, but for its zero.

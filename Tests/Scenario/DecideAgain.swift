@@ -67,6 +67,7 @@ struct DecideAgain<A: Aggregate> {
         switch fact {
         case .engineStarted, .engineStalled, .clockJumped, .epochStarted, .levelRaised, .stateHashed:
             return header.actor == .system
+        case .payloadRedacted: return true
         case .settingsChanged: return false
         case .refused(let attempt, let code, let count):
             let refusal = Refusal(code, "", attempt: attempt)

@@ -76,6 +76,7 @@ extension EventType {
         case .refused: "refused"
         case .enqueueReused: "enqueue-reused"
         case .stateHashed: "state-hashed"
+        case .payloadRedacted: "payload-redacted"
         case .jobEnqueued: "job-enqueued"
         case .jobClaimed: "job-claimed"
         case .jobHeartbeat: "job-heartbeat"

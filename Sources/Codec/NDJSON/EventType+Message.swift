@@ -14,6 +14,7 @@ extension EventType {
         case .refused: Drover_V1_Refused.self
         case .enqueueReused: Drover_V1_EnqueueReused.self
         case .stateHashed: Drover_V1_StateHashed.self
+        case .payloadRedacted: Drover_V1_PayloadRedacted.self
         case .jobEnqueued: Drover_V1_JobEnqueued.self
         case .jobClaimed: Drover_V1_JobClaimed.self
         case .jobHeartbeat: Drover_V1_JobHeartbeat.self

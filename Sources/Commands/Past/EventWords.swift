@@ -57,6 +57,8 @@ extension LogEvent {
             "refused: \(attempt.command) by \(actor.words) about attempt \(attempt.attempt) of job \(attempt.job) "
                 + "(\(code.rawValue)\(count > 1 ? ", \(count) times" : ""))"
         case .stateHashed(let sequence, _, let digest): "the state at \(sequence) had the hash \(digest.hex.prefix(16))"
+        case .payloadRedacted(let sequence, _, _, let reason):
+            "\(actor.words) took the texts out of event \(sequence)\(because(reason))"
         }
     }
 }

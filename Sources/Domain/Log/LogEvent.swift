@@ -17,6 +17,8 @@ package enum LogEvent: Hashable, Sendable {
     /// What the state was at the end of the batch that ends there: a replay by reducers of the same fingerprint must
     /// come to the same.
     case stateHashed(at: LogSequence, fingerprint: UInt64, digest: Digest)
+    /// An earlier event's free texts were taken out: what its payload was, and what stands in its place, by SHA-256.
+    case payloadRedacted(at: LogSequence, payload: Digest, substitute: Digest, reason: String)
 }
 
 /// The numbers that decisions depend on. They are facts of the log, so that a replay decides alike.

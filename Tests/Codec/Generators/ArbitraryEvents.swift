@@ -38,6 +38,8 @@ struct ArbitraryEvents {
             .levelRaised(level: number()), .settingsChanged(settings()),
             .refused(attempt, code: choice(), count: number()),
             .stateHashed(at: LogSequence(rawValue: number()), fingerprint: number(), digest: digest()),
+            .payloadRedacted(
+                at: LogSequence(rawValue: number()), payload: digest(), substitute: digest(), reason: text()),
         ]
     }
 

@@ -75,7 +75,7 @@ struct Arbitrary {
     }
 
     mutating func logEvent() -> LogEvent {
-        switch random.below(8) {
+        switch random.below(9) {
         case 0: .engineStarted(version: text(), level: number())
         case 1: .engineStalled(milliseconds: time().milliseconds)
         case 2: .clockJumped(milliseconds: time().milliseconds)
@@ -84,6 +84,9 @@ struct Arbitrary {
         case 5: .settingsChanged(settings())
         case 6:
             .stateHashed(at: LogSequence(rawValue: number()), fingerprint: number(), digest: digest())
+        case 7:
+            .payloadRedacted(
+                at: LogSequence(rawValue: number()), payload: digest(), substitute: digest(), reason: text())
         default:
             .refused(
                 RefusedAttempt(job: job(), attempt: attempt(), command: text()), code: .staleAttempt, count: number())
