@@ -129,7 +129,9 @@ extension GlobalAPI {
             return try await engine.readNow { state, _, now in
                 let (key, isAnswered) = Self.claimKey(key, name: name, state: state, now: now)
                 guard let worker = state.fleet.workers[name], !isAnswered else { return .submit(key: key) }
-                let isNews = worker.isDraining || worker.waitingSince == nil || !state.queue.waiting.isEmpty
+                let isNews =
+                    worker.isDraining || worker.waitingSince == nil || !state.queue.waiting.isEmpty
+                    || state.fleet.absence(of: worker.region) != nil
                 return isNews ? .submit(key: key) : .wait
             }
         } catch {

@@ -42,6 +42,18 @@ struct WorkerRouteTests {
         }
     }
 
+    @Test func aWaitingWorkerHearsThatItsRegionHasGone() async throws {
+        try await Fixture.run { fixture, client async throws in
+            try await fixture.joinWorker()
+            #expect(try await client.post("/v1/workers/w1/claim", "").status == 204)
+            try await fixture.submit(.fleet(.regionSuspend(.eu, reason: "maintenance")))
+            let suspended = try await client.post("/v1/workers/w1/claim", #"{"wait":"20s"}"#)
+            #expect(try suspended.json(Problem.self).code == "region-suspended")
+            try await fixture.submit(.fleet(.regionRemove(.eu, reason: "closed")))
+            #expect(try await client.post("/v1/workers/w1/claim", "").json(Problem.self).code == "region-removed")
+        }
+    }
+
     @Test func aRepeatedClaimGetsItsJobAgain() async throws {
         try await Fixture.run { fixture, client async throws in
             try await fixture.joinWorker()
