@@ -230,7 +230,8 @@ private struct Fold<A: Aggregate> {
     private static var stateHashedType: UInt16 { eventType(named: "state-hashed") ?? 0 }
 
     /// A newer version's events cannot be folded, which says nothing against the log.
-    func conclude(_ report: inout VerifyCommand.Report) {
+    mutating func conclude(_ report: inout VerifyCommand.Report) {
+        if problem == nil { do throws(CodecFailure) { try replay.prove() } catch { problem = error } }
         if let problem {
             report.message = problem.message
             report.sound = problem.code == .upgradeNeeded

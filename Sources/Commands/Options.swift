@@ -29,7 +29,7 @@ struct ServerOptions: ParsableArguments {
     }
 
     /// Who asks: the login name, as far as it fits.
-    private static var person: String {
+    static var person: String {
         let name = ProcessInfo.processInfo.environment["DROVER_ACTOR"] ?? NSUserName()
         let plain = String(name.unicodeScalars.filter { $0.value > 0x20 && $0.value < 0x7f }.prefix(maximumNameBytes))
         return plain.isEmpty ? "anonymous" : plain

@@ -35,10 +35,11 @@ extension EventLog {
         progress: (_ done: LogSequence, _ of: LogSequence) -> Void = { _, _ in }
     ) throws(StoreFailure) -> VerifyReport {
         var report = VerifyReport(log: identity, end: .start(of: identity), frames: 0, batches: 0, damage: nil)
+        var redactions = Redactions()
         do {
             let target = try environment.read { transaction in try checkedTarget(transaction) }
             while report.sequence.rawValue < target.sequence {
-                try environment.read { transaction in try verify(transaction, until: target, &report) }
+                try environment.read { transaction in try verify(transaction, until: target, &report, &redactions) }
                 progress(report.sequence, LogSequence(rawValue: target.sequence))
             }
             guard report.batches == target.batches else {
@@ -49,7 +50,41 @@ extension EventLog {
         } catch {
             report.damage = try damage(error, soundUntil: report.sequence)
         }
+        if report.isSound, let sequence = redactions.unrecorded {
+            report.damage = VerifyReport.Damage(
+                afterSequence: LogSequence(rawValue: sequence - 1),
+                message: "event \(sequence) holds something else than was written, and no later event says so")
+        }
         return report
+    }
+
+    /// What stands in the place of redacted payloads is not in the chain; the record of each redaction is.
+    private struct Redactions {
+        private struct Replaced: Hashable {
+            var payload, substitute: Digest
+        }
+
+        private static let recordType = eventType(named: "payload-redacted")
+
+        private var replaced: [UInt64: Replaced] = [:]
+
+        /// The first event of which no record says what stands there.
+        var unrecorded: UInt64? { replaced.keys.min() }
+
+        mutating func take(_ bytes: [UInt8], _ layout: FrameLayout) {
+            if layout.hasSubstitute, let payload = Digest(bytes: Array(bytes[layout.payloadHashRange])) {
+                let substitute = StateCodec.hash(Array(bytes[layout.payloadRange]))
+                replaced[layout.sequence.rawValue] = Replaced(payload: payload, substitute: substitute)
+            }
+            // The same event in both kinds of log.
+            guard layout.type == Self.recordType,
+                case .log(.payloadRedacted(let sequence, let payload, let substitute, _))? = try? GlobalCodec().decode(
+                    type: layout.type, schemaRevision: layout.schemaRevision, payload: Array(bytes[layout.payloadRange])
+                ),
+                replaced[sequence.rawValue] == Replaced(payload: payload, substitute: substitute)
+            else { return }
+            replaced[sequence.rawValue] = nil
+        }
     }
 
     private struct VerifyTarget {
@@ -73,7 +108,8 @@ extension EventLog {
     }
 
     private func verify(
-        _ transaction: borrowing Transaction, until target: VerifyTarget, _ report: inout VerifyReport
+        _ transaction: borrowing Transaction, until target: VerifyTarget, _ report: inout VerifyReport,
+        _ redactions: inout Redactions
     ) throws {
         let start = report.sequence.rawValue
         let rows = try Self.rows(
@@ -91,8 +127,9 @@ extension EventLog {
             buffer.append(addingCapacity: bytes.count) { output in
                 for index in bytes.indices { output.append(bytes[index]) }
             }
-            if !layout.isRedacted { _ = try FrameCodec.decode(bytes, layout) }
+            if !layout.isRedacted || layout.hasSubstitute { _ = try FrameCodec.decode(bytes, layout) }
             chain.add(buffer[...], layout)
+            redactions.take(buffer, layout)
             guard layout.sequence.rawValue == row.last else { return }
             guard row.first == result.sequence.rawValue + 1, chain.end() == row.chain,
                 row.epoch >= result.epoch.rawValue

@@ -32,18 +32,20 @@ enum LogCreation {
     ) throws(StoreFailure) {
         guard !FileManager.default.fileExists(atPath: "\(directory)/data.mdb") else { return }
         do {
-            try create(directory: directory, identity: identity ?? randomIdentity(), settings: settings)
+            let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+            try create(directory: directory, identity: identity ?? randomIdentity(), created: now, settings: settings)
         } catch {
             throw StoreFailure(error, directory: directory)
         }
     }
 
-    private static func create(directory: String, identity: LogIdentity, settings: EventLog.Settings) throws {
+    static func create(
+        directory: String, identity: LogIdentity, created: Timestamp, settings: EventLog.Settings
+    ) throws {
         let work = "\(directory)/\(workName)"
         if FileManager.default.fileExists(atPath: work) { try FileManager.default.removeItem(atPath: work) }
         try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: false)
-        let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
-        let rows = MetaRows(identity: identity, created: now)
+        let rows = MetaRows(identity: identity, created: created)
         let environment = try Environment.open(directory: work, options: options(settings, access: .create))
         do {
             defer { environment.close() }

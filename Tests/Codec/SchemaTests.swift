@@ -36,7 +36,8 @@ struct SchemaTests {
 
     @Test func informativeTypesAreDecidedDeliberately() {
         let informative = knownEventTypes.filter { eventWeight($0) == .informative }.compactMap(eventTypeName)
-        #expect(informative == ["refused", "enqueue-reused", "state-hashed", "backup-proved"])
+        #expect(
+            informative == ["refused", "enqueue-reused", "state-hashed", "backup-proved", "payload-redacted"])
     }
 
     /// The lines of `enum EventType`, but for its zero.

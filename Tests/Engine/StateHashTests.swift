@@ -30,6 +30,7 @@ import Testing
     private func replay(_ batches: [FrameBatch], _ hashing: StateHashing) throws {
         var replay = Replay<Global>(of: LogIdentity(high: 1, low: 2), codec: globalCodec, hashing: hashing)
         for batch in batches { try replay.take(batch) }
+        try replay.prove()
     }
 
     /// The same log with every hash changed.
@@ -75,6 +76,48 @@ import Testing
             .stateHashed(at: at, fingerprint: fingerprint + 1, digest: .zero)
         }
         try replay(others, hashing)
+    }
+
+    /// A text that a redaction took out was in a state that was hashed: the record behind explains it, nothing else does.
+    @Test func aRedactionExplainsWhatItTookOut() throws {
+        let cancelled: [GlobalEvent] = [
+            .queue(.enqueued(JobID(rawValue: 1), request(1))),
+            .queue(.cancelRequested(JobID(rawValue: 1), reason: "secret")),
+        ]
+        var replay = Replay<Global>(of: LogIdentity(high: 1, low: 2), codec: globalCodec, hashing: hashing)
+        for batch in try batches(cancelled, from: 9) { try replay.take(batch) }
+        let digest = try StateCodec.stateHash(replay.state)
+        let hashed = GlobalEvent.log(
+            .stateHashed(at: LogSequence(rawValue: 10), fingerprint: Global.reducerFingerprint, digest: digest))
+        var all = cancelled + [hashed]
+        try self.replay(try batches(all, from: 9), hashing)
+        all[1] = try #require(all[1].withoutFreeText("[redacted 10]"))
+        #expect(throws: CodecFailure.self) { try self.replay(try batches(all, from: 9), hashing) }
+        for (at, explains) in [(10, true), (9, true), (11, false)] as [(UInt64, Bool)] {
+            let record = GlobalEvent.log(
+                .payloadRedacted(
+                    at: LogSequence(rawValue: at), payload: .zero, substitute: .zero, reason: "it was a secret"))
+            let recorded = try batches(all + [record], from: 9)
+            if explains {
+                try self.replay(recorded, hashing)
+            } else {
+                #expect(throws: CodecFailure.self) { try self.replay(recorded, hashing) }
+            }
+        }
+    }
+
+    private func batches(_ events: [GlobalEvent], from first: UInt64) throws -> [FrameBatch] {
+        try events.enumerated().map { index, event in
+            let sequence = LogSequence(rawValue: first + UInt64(index))
+            let encoded = try globalCodec.encode(event)
+            let header = FrameHeader(
+                epoch: .first, sequence: sequence, time: .zero, command: sequence, actor: .person("ada"))
+            let frame = Frame(
+                header: header, type: encoded.type, schemaRevision: encoded.schemaRevision, payload: encoded.payload)
+            let end = LogPosition(
+                log: LogIdentity(high: 1, low: 2), epoch: .first, sequence: sequence, chain: .zero)
+            return FrameBatch(frames: [frame], end: end)
+        }
     }
 
     /// A start compares the newest hashes only.

@@ -77,6 +77,7 @@ extension EventType {
         case .enqueueReused: "enqueue-reused"
         case .stateHashed: "state-hashed"
         case .backupProved: "backup-proved"
+        case .payloadRedacted: "payload-redacted"
         case .jobEnqueued: "job-enqueued"
         case .jobClaimed: "job-claimed"
         case .jobHeartbeat: "job-heartbeat"

@@ -43,6 +43,11 @@ extension LogEvent {
             (message.at, message.fingerprint) = (sequence.rawValue, fingerprint)
             (message.digest, message.milliseconds) = (Data(digest.bytes), milliseconds)
             return try EventType.backupProved.seal(message)
+        case .payloadRedacted(let sequence, let payload, let substitute, let reason):
+            var message = Drover_V1_PayloadRedacted()
+            (message.at, message.reason) = (sequence.rawValue, reason)
+            (message.payload, message.substitute) = (Data(payload.bytes), Data(substitute.bytes))
+            return try EventType.payloadRedacted.seal(message)
         }
     }
 
@@ -77,6 +82,11 @@ extension LogEvent {
             self = .backupProved(
                 at: LogSequence(rawValue: message.at), fingerprint: message.fingerprint,
                 digest: try digest(message.digest, "digest"), milliseconds: message.milliseconds)
+        case .payloadRedacted:
+            let message: Drover_V1_PayloadRedacted = try type.open(payload)
+            self = .payloadRedacted(
+                at: LogSequence(rawValue: message.at), payload: try digest(message.payload, "payload"),
+                substitute: try digest(message.substitute, "substitute"), reason: message.reason)
         default: throw type.misplaced(in: "a log's own events")
         }
     }

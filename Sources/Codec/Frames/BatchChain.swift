@@ -24,13 +24,20 @@ package struct BatchChain {
 
     /// Takes the next frame, given as its bytes within a buffer.
     package mutating func add(_ frame: ArraySlice<UInt8>, _ layout: FrameLayout) {
-        let payloadStart = frame.startIndex + layout.payloadRange.lowerBound
-        let payload = frame[payloadStart..<frame.startIndex + layout.payloadRange.upperBound]
-        guard layout.isRedacted else { return add(head: frame[..<payloadStart], payload: payload) }
+        let head = frame[..<(frame.startIndex + layout.keyRange.upperBound)]
+        func part(_ range: Range<Int>) -> ArraySlice<UInt8> {
+            frame[(frame.startIndex + range.lowerBound)..<(frame.startIndex + range.upperBound)]
+        }
+        guard layout.isRedacted else { return add(head: head, payload: part(layout.payloadRange)) }
+        add(head: head, redacted: part(layout.payloadHashRange))
+    }
+
+    /// Takes the next frame, whose payload was redacted: its bytes up to the payload's hash, and that hash.
+    package mutating func add(head: ArraySlice<UInt8>, redacted hash: ArraySlice<UInt8>) {
         let flags = gathered.count + 1
-        gathered.append(contentsOf: frame[..<payloadStart])
-        gathered[flags] &= ~FrameLayout.Flag.redacted
-        gathered.append(contentsOf: payload)
+        gathered.append(contentsOf: head)
+        gathered[flags] &= ~FrameLayout.Flag.ofRedaction
+        gathered.append(contentsOf: hash)
         hashIfLong()
     }
 
@@ -58,7 +65,7 @@ package struct BatchChain {
 }
 
 extension FrameCodec {
-    /// The chain's hash at the end of one batch of whole, not redacted frames.
+    /// The chain's hash at the end of one batch of whole frames.
     package static func chain(
         after previous: Domain.Digest, _ frames: [Frame]
     ) throws(FrameFailure) -> Domain.Digest {
@@ -68,7 +75,12 @@ extension FrameCodec {
         for frame in frames {
             bytes.removeAll(keepingCapacity: true)
             let payload = try append(frame, to: &bytes)
-            chain.add(head: bytes[..<payload.lowerBound], payload: bytes[payload])
+            if frame.redaction != nil {
+                let hash = payload.lowerBound - FrameLayout.redactedPayloadBytes
+                chain.add(head: bytes[..<hash], redacted: bytes[hash..<payload.lowerBound])
+            } else {
+                chain.add(head: bytes[..<payload.lowerBound], payload: bytes[payload])
+            }
         }
         return chain.end()
     }

@@ -22,6 +22,7 @@ package enum FrameCodec {
         storeHeader(frame, actorBytes: name.count, keyBytes: keyBytes, in: &bytes, at: start)
         bytes.append(contentsOf: name)
         if let key = frame.header.key { bytes.append(contentsOf: key.utf8) }
+        if let redaction = frame.redaction { bytes.append(contentsOf: redaction.digest.bytes) }
         let payloadStart = bytes.count
         bytes.append(contentsOf: frame.payload)
         let checksum = crc32c(bytes.span.extracting(start..<bytes.count))
@@ -42,14 +43,23 @@ package enum FrameCodec {
     ) throws(FrameFailure) -> Frame {
         Frame(
             header: try header(bytes, layout), type: layout.type, schemaRevision: layout.schemaRevision,
-            payload: [UInt8](copying: bytes.extracting(layout.payloadRange)))
+            payload: [UInt8](copying: bytes.extracting(layout.payloadRange)),
+            redaction: layout.isRedacted ? redaction(bytes, layout) : nil)
     }
 
-    /// The header of a frame that has its payload.
+    private static func redaction(_ bytes: borrowing Span<UInt8>, _ layout: FrameLayout) -> Redaction {
+        let start = layout.payloadHashRange.lowerBound
+        let digest = Digest(
+            words: bytes.littleEndianWord(at: start).byteSwapped, bytes.littleEndianWord(at: start + 8).byteSwapped,
+            bytes.littleEndianWord(at: start + 16).byteSwapped, bytes.littleEndianWord(at: start + 24).byteSwapped)
+        return Redaction(digest: digest, payloadBytes: UInt16(truncatingIfNeeded: layout.payloadBytes))
+    }
+
+    /// The header of a frame that has its payload, or what a redaction left of it.
     package static func header(
         _ bytes: borrowing Span<UInt8>, _ layout: FrameLayout
     ) throws(FrameFailure) -> FrameHeader {
-        guard !layout.isRedacted else {
+        guard !layout.isRedacted || layout.hasSubstitute else {
             throw FrameFailure(
                 .redacted, "event \(layout.sequence) was redacted: its place is proved, its content is gone")
         }
@@ -63,6 +73,7 @@ package enum FrameCodec {
     private static func checkLimits(_ frame: Frame, actorBytes: Int, keyBytes: Int) throws(FrameFailure) {
         let total =
             FrameLayout.headerBytes + actorBytes + keyBytes + frame.payload.count + FrameLayout.checksumBytes
+            + (frame.redaction == nil ? 0 : FrameLayout.redactedPayloadBytes)
         guard actorBytes <= maximumNameBytes else {
             throw FrameFailure(.tooLarge, "an actor's name has \(actorBytes) bytes: the limit is \(maximumNameBytes)")
         }
@@ -83,6 +94,7 @@ package enum FrameCodec {
         let header = frame.header
         var flags: UInt8 = header.isDerived ? FrameLayout.Flag.derived : 0
         if header.key != nil { flags |= FrameLayout.Flag.keyed }
+        if frame.redaction != nil { flags |= FrameLayout.Flag.ofRedaction }
         let first =
             UInt64(FrameLayout.formatVersion) | UInt64(flags) << 8 | UInt64(frame.type) << 16
             | UInt64(frame.schemaRevision) << 32 | UInt64(header.actor.kind.rawValue) << 48 | UInt64(actorBytes) << 56
@@ -93,7 +105,8 @@ package enum FrameCodec {
         target.store(UInt64(bitPattern: header.time.milliseconds), at: start + 24)
         target.store(header.command.rawValue, at: start + 32)
         target.store(header.cause.rawValue, at: start + 40)
-        target.store(UInt32(frame.payload.count) | UInt32(keyBytes) << 16, at: start + 48)
+        let payloadBytes = frame.redaction.map { UInt32($0.payloadBytes) } ?? UInt32(frame.payload.count)
+        target.store(payloadBytes | UInt32(keyBytes) << 16, at: start + 48)
     }
 
     private static func text(_ bytes: Span<UInt8>) throws(FrameFailure) -> String {

@@ -14,7 +14,10 @@ package struct FrameLayout: Hashable, Sendable {
         static let derived: UInt8 = 1
         static let redacted: UInt8 = 2
         static let keyed: UInt8 = 4
-        static let known: UInt8 = derived | redacted | keyed
+        static let substituted: UInt8 = 8
+        static let known: UInt8 = derived | redacted | keyed | substituted
+        /// What a redaction sets: the chain covers a frame without them.
+        static let ofRedaction: UInt8 = redacted | substituted
     }
 
     package let type: UInt16
@@ -29,18 +32,26 @@ package struct FrameLayout: Hashable, Sendable {
     package let hasKey: Bool
     /// The payload was replaced by its SHA-256.
     package let isRedacted: Bool
+    /// Behind that hash stands what the redaction left of the payload.
+    package let hasSubstitute: Bool
 
     let actorBytes: Int
     let keyBytes: Int
     /// As it was written, whatever is stored now.
     let payloadBytes: Int
+    /// What stands between the key and the checksum.
+    private let bodyBytes: Int
 
     package var actorRange: Range<Int> { Self.headerBytes..<Self.headerBytes &+ actorBytes }
     package var keyRange: Range<Int> { actorRange.upperBound..<actorRange.upperBound &+ keyBytes }
-    /// The payload, or the hash in its place.
+    /// The payload, or what a redaction left of it; empty where that is nothing.
     package var payloadRange: Range<Int> {
         let start = keyRange.upperBound
-        return start..<start &+ (isRedacted ? Self.redactedPayloadBytes : payloadBytes)
+        return (isRedacted ? start &+ Self.redactedPayloadBytes : start)..<start &+ bodyBytes
+    }
+    /// The SHA-256 of a redacted frame's payload.
+    package var payloadHashRange: Range<Int> {
+        keyRange.upperBound..<keyRange.upperBound &+ Self.redactedPayloadBytes
     }
 
     /// Reads and checks everything but the two texts' encoding. Any bytes give a layout or a failure.
@@ -80,8 +91,14 @@ package struct FrameLayout: Hashable, Sendable {
         keyBytes = Int((last >> 16) & 0xFF)
         isDerived = flags & Flag.derived != 0
         isRedacted = flags & Flag.redacted != 0
+        hasSubstitute = flags & Flag.substituted != 0
         hasKey = flags & Flag.keyed != 0
-        guard payloadRange.upperBound == end, hasKey || keyBytes == 0 else {
+        bodyBytes = end &- Self.headerBytes &- actorBytes &- keyBytes
+        let isWhole =
+            isRedacted
+            ? hasSubstitute ? bodyBytes >= Self.redactedPayloadBytes : bodyBytes == Self.redactedPayloadBytes
+            : bodyBytes == payloadBytes
+        guard isWhole, hasKey || keyBytes == 0, isRedacted || !hasSubstitute else {
             throw FrameFailure(.length, "a frame's lengths do not add up to its size: the log is damaged here")
         }
     }

@@ -172,6 +172,9 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// 0x8010, both logs. BackupProved: a restored backup came to the same state
   case backupProved // = 32784
+
+  /// 0x8020, both logs. PayloadRedacted: an event's free texts were taken out
+  case payloadRedacted // = 32800
   case UNRECOGNIZED(Int)
 
   init() {
@@ -223,6 +226,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 32770: self = .enqueueReused
     case 32771: self = .stateHashed
     case 32784: self = .backupProved
+    case 32800: self = .payloadRedacted
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -272,6 +276,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .enqueueReused: return 32770
     case .stateHashed: return 32771
     case .backupProved: return 32784
+    case .payloadRedacted: return 32800
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -321,6 +326,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     .enqueueReused,
     .stateHashed,
     .backupProved,
+    .payloadRedacted,
   ]
 
 }
@@ -1281,6 +1287,27 @@ nonisolated struct Drover_V1_BackupProved: Sendable {
   init() {}
 }
 
+nonisolated struct Drover_V1_PayloadRedacted: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// the event's sequence
+  var at: UInt64 = 0
+
+  /// SHA-256 of its payload as it was written
+  var payload: Data = Data()
+
+  /// SHA-256 of what stands in its place
+  var substitute: Data = Data()
+
+  var reason: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct Drover_V1_JobEnqueued: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -2171,7 +2198,7 @@ nonisolated struct Drover_V1_PeerReturned: Sendable {
 fileprivate nonisolated let _protobuf_package = "drover.v1"
 
 nonisolated extension Drover_V1_EventType: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0EVENT_TYPE_UNSPECIFIED\0\u{1}EVENT_TYPE_ENGINE_STARTED\0\u{1}EVENT_TYPE_ENGINE_STALLED\0\u{1}EVENT_TYPE_CLOCK_JUMPED\0\u{1}EVENT_TYPE_EPOCH_STARTED\0\u{1}EVENT_TYPE_LEVEL_RAISED\0\u{1}EVENT_TYPE_SETTINGS_CHANGED\0\u{2}_\u{1}EVENT_TYPE_JOB_ENQUEUED\0\u{1}EVENT_TYPE_JOB_CLAIMED\0\u{1}EVENT_TYPE_JOB_HEARTBEAT\0\u{1}EVENT_TYPE_PACK_UPLOADED\0\u{1}EVENT_TYPE_JOB_SUCCEEDED\0\u{1}EVENT_TYPE_ATTEMPT_FAILED\0\u{1}EVENT_TYPE_ATTEMPT_RELEASED\0\u{1}EVENT_TYPE_LEASE_EXPIRED\0\u{1}EVENT_TYPE_JOB_REQUEUED\0\u{1}EVENT_TYPE_CANCEL_REQUESTED\0\u{1}EVENT_TYPE_JOB_FAILED\0\u{2}Z\u{1}EVENT_TYPE_PACK_STORED\0\u{1}EVENT_TYPE_PACK_LOST\0\u{2}c\u{1}EVENT_TYPE_DEPLOYMENT_WAITING\0\u{1}EVENT_TYPE_TARGET_CHANGED\0\u{1}EVENT_TYPE_REGION_CONVERGED\0\u{1}EVENT_TYPE_DEPLOYMENT_ENDED\0\u{2}a\u{1}EVENT_TYPE_REGION_JOINED\0\u{1}EVENT_TYPE_REGION_STATUS_CHANGED\0\u{1}EVENT_TYPE_REGION_LEVEL\0\u{1}EVENT_TYPE_WORKER_JOINED\0\u{1}EVENT_TYPE_WORKER_WAITING\0\u{1}EVENT_TYPE_WORKER_DRAIN\0\u{2}_\u{1}EVENT_TYPE_FACT_TAKEN\0\u{1}EVENT_TYPE_FOLLOWED\0\u{1}EVENT_TYPE_REFOLLOWED\0\u{1}EVENT_TYPE_LOCAL_PACK_STORED\0\u{1}EVENT_TYPE_LOCAL_PACK_LOST\0\u{1}EVENT_TYPE_PEER_ENROLLED\0\u{1}EVENT_TYPE_PEER_CHANGED\0\u{1}EVENT_TYPE_PEER_SILENT\0\u{1}EVENT_TYPE_PEER_RETURNED\0\u{2}Dx\u{7}EVENT_TYPE_REFUSED\0\u{1}EVENT_TYPE_ENQUEUE_REUSED\0\u{1}EVENT_TYPE_STATE_HASHED\0\u{2}\u{d}EVENT_TYPE_BACKUP_PROVED\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0EVENT_TYPE_UNSPECIFIED\0\u{1}EVENT_TYPE_ENGINE_STARTED\0\u{1}EVENT_TYPE_ENGINE_STALLED\0\u{1}EVENT_TYPE_CLOCK_JUMPED\0\u{1}EVENT_TYPE_EPOCH_STARTED\0\u{1}EVENT_TYPE_LEVEL_RAISED\0\u{1}EVENT_TYPE_SETTINGS_CHANGED\0\u{2}_\u{1}EVENT_TYPE_JOB_ENQUEUED\0\u{1}EVENT_TYPE_JOB_CLAIMED\0\u{1}EVENT_TYPE_JOB_HEARTBEAT\0\u{1}EVENT_TYPE_PACK_UPLOADED\0\u{1}EVENT_TYPE_JOB_SUCCEEDED\0\u{1}EVENT_TYPE_ATTEMPT_FAILED\0\u{1}EVENT_TYPE_ATTEMPT_RELEASED\0\u{1}EVENT_TYPE_LEASE_EXPIRED\0\u{1}EVENT_TYPE_JOB_REQUEUED\0\u{1}EVENT_TYPE_CANCEL_REQUESTED\0\u{1}EVENT_TYPE_JOB_FAILED\0\u{2}Z\u{1}EVENT_TYPE_PACK_STORED\0\u{1}EVENT_TYPE_PACK_LOST\0\u{2}c\u{1}EVENT_TYPE_DEPLOYMENT_WAITING\0\u{1}EVENT_TYPE_TARGET_CHANGED\0\u{1}EVENT_TYPE_REGION_CONVERGED\0\u{1}EVENT_TYPE_DEPLOYMENT_ENDED\0\u{2}a\u{1}EVENT_TYPE_REGION_JOINED\0\u{1}EVENT_TYPE_REGION_STATUS_CHANGED\0\u{1}EVENT_TYPE_REGION_LEVEL\0\u{1}EVENT_TYPE_WORKER_JOINED\0\u{1}EVENT_TYPE_WORKER_WAITING\0\u{1}EVENT_TYPE_WORKER_DRAIN\0\u{2}_\u{1}EVENT_TYPE_FACT_TAKEN\0\u{1}EVENT_TYPE_FOLLOWED\0\u{1}EVENT_TYPE_REFOLLOWED\0\u{1}EVENT_TYPE_LOCAL_PACK_STORED\0\u{1}EVENT_TYPE_LOCAL_PACK_LOST\0\u{1}EVENT_TYPE_PEER_ENROLLED\0\u{1}EVENT_TYPE_PEER_CHANGED\0\u{1}EVENT_TYPE_PEER_SILENT\0\u{1}EVENT_TYPE_PEER_RETURNED\0\u{2}Dx\u{7}EVENT_TYPE_REFUSED\0\u{1}EVENT_TYPE_ENQUEUE_REUSED\0\u{1}EVENT_TYPE_STATE_HASHED\0\u{2}\u{d}EVENT_TYPE_BACKUP_PROVED\0\u{2}\u{10}EVENT_TYPE_PAYLOAD_REDACTED\0")
 }
 
 nonisolated extension Drover_V1_ActorKind: SwiftProtobuf._ProtoNameProviding {
@@ -3276,6 +3303,51 @@ nonisolated extension Drover_V1_BackupProved: SwiftProtobuf.Message, SwiftProtob
     if lhs.fingerprint != rhs.fingerprint {return false}
     if lhs.digest != rhs.digest {return false}
     if lhs.milliseconds != rhs.milliseconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_PayloadRedacted: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PayloadRedacted"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}at\0\u{1}payload\0\u{1}substitute\0\u{1}reason\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.at) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.payload) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.substitute) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.at != 0 {
+      try visitor.visitSingularUInt64Field(value: self.at, fieldNumber: 1)
+    }
+    if !self.payload.isEmpty {
+      try visitor.visitSingularBytesField(value: self.payload, fieldNumber: 2)
+    }
+    if !self.substitute.isEmpty {
+      try visitor.visitSingularBytesField(value: self.substitute, fieldNumber: 3)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_PayloadRedacted, rhs: Drover_V1_PayloadRedacted) -> Bool {
+    if lhs.at != rhs.at {return false}
+    if lhs.payload != rhs.payload {return false}
+    if lhs.substitute != rhs.substitute {return false}
+    if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5025,5 +5097,5 @@ nonisolated extension Drover_V1_PeerReturned: SwiftProtobuf.Message, SwiftProtob
     return true
   }
 }
-// SHA-256 of Schemas/events.proto: 078822625adf3045c03e24fb342b730987ef7bf7e4abfda879cc2605a8b0cdf0
-// SHA-256 of all above both lines: f957ce02421674773b8224f97e978334656287367ee4525a5bc03a6fa756f1a8
+// SHA-256 of Schemas/events.proto: 21df2b4f1b84de80638e20036c0f5b3c1e7f29b31e01e3c91e06151ef479a635
+// SHA-256 of all above both lines: d89c78dacf2bf31e5bc1894d716bd646fcc0208bb76e21c260b13f07798dfe92

@@ -15,6 +15,7 @@ extension EventType {
         case .enqueueReused: Drover_V1_EnqueueReused.self
         case .stateHashed: Drover_V1_StateHashed.self
         case .backupProved: Drover_V1_BackupProved.self
+        case .payloadRedacted: Drover_V1_PayloadRedacted.self
         case .jobEnqueued: Drover_V1_JobEnqueued.self
         case .jobClaimed: Drover_V1_JobClaimed.self
         case .jobHeartbeat: Drover_V1_JobHeartbeat.self

@@ -65,6 +65,15 @@ extension Drover_V1_BackupProved: NamedMessage {
     }
 }
 
+extension Drover_V1_PayloadRedacted: NamedMessage {
+    mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
+        try pass.field("at", &at)
+        try pass.field("payload", &payload)
+        try pass.field("substitute", &substitute)
+        try pass.field("reason", &reason)
+    }
+}
+
 extension Drover_V1_EnqueueReused: NamedMessage {
     mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
         try pass.field("job", &job)

@@ -19,6 +19,10 @@ package enum NDJSON {
         var writer = JSONWriter()
         writer.beginObject()
         write(frame.header, to: &writer)
+        if let redaction = frame.redaction {
+            writer.member("redacted", redaction.digest.hex)
+            writer.member("redacted_bytes", UInt64(redaction.payloadBytes))
+        }
         write(frame, to: &writer)
         writer.endObject()
         return writer.bytes

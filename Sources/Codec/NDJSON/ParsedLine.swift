@@ -15,7 +15,10 @@ struct ParsedLine: Decodable {
             line = .batch(end: try batch.position.value())
         } else {
             let header = try Self.header(&reader)
-            line = .event(try Self.frame(object, header, &reader))
+            let redaction = try Self.redaction(&reader)
+            var frame = try Self.frame(object, header, &reader)
+            frame.redaction = redaction
+            line = .event(frame)
         }
         try reader.finish()
     }
@@ -35,6 +38,17 @@ struct ParsedLine: Decodable {
             epoch: Epoch(rawValue: epoch), sequence: LogSequence(rawValue: sequence),
             time: Timestamp(milliseconds: time), command: LogSequence(rawValue: command),
             cause: LogSequence(rawValue: cause), actor: try actor.value(), key: key, isDerived: isDerived)
+    }
+
+    private static func redaction(_ reader: inout FieldReader) throws -> Redaction? {
+        var (text, bytes) = (String?.none, UInt64?.none)
+        try reader.optional("redacted", &text)
+        try reader.optional("redacted_bytes", &bytes)
+        guard text != nil || bytes != nil else { return nil }
+        guard let digest = text.flatMap({ Digest(hex: $0) }), let bytes = bytes.flatMap({ UInt16(exactly: $0) }) else {
+            throw CodecFailure.malformed("redacted", "is not a digest beside a number of bytes")
+        }
+        return Redaction(digest: digest, payloadBytes: bytes)
     }
 
     private static func frame(

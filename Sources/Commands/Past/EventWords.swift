@@ -59,6 +59,8 @@ extension LogEvent {
         case .stateHashed(let sequence, _, let digest): "the state at \(sequence) had the hash \(digest.hex.prefix(16))"
         case .backupProved(let sequence, _, let digest, _):
             "the backup was restored to \(sequence) and had the same state, hash \(digest.hex.prefix(16))"
+        case .payloadRedacted(let sequence, _, _, let reason):
+            "\(actor.words) took the texts out of event \(sequence)\(because(reason))"
         }
     }
 }

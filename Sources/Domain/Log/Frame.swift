@@ -42,9 +42,26 @@ package struct Frame: Hashable, Sendable {
     /// The revision of the schema that wrote the payload.
     package var schemaRevision: UInt16
     package var payload: [UInt8]
+    /// Set where `payload` is not what was written, but what a redaction left of it.
+    package var redaction: Redaction?
 
-    package init(header: FrameHeader, type: UInt16, schemaRevision: UInt16, payload: [UInt8]) {
+    package init(
+        header: FrameHeader, type: UInt16, schemaRevision: UInt16, payload: [UInt8], redaction: Redaction? = nil
+    ) {
         (self.header, self.type, self.schemaRevision, self.payload) = (header, type, schemaRevision, payload)
+        self.redaction = redaction
+    }
+}
+
+/// What proves a redacted payload's place in the chain.
+package struct Redaction: Hashable, Sendable {
+    /// SHA-256 of the payload as it was written.
+    package var digest: Digest
+    /// How many bytes it had.
+    package var payloadBytes: UInt16
+
+    package init(digest: Digest, payloadBytes: UInt16) {
+        (self.digest, self.payloadBytes) = (digest, payloadBytes)
     }
 }
 

@@ -19,6 +19,8 @@ package enum LogEvent: Hashable, Sendable {
     case stateHashed(at: LogSequence, fingerprint: UInt64, digest: Digest)
     /// The backup, restored up to the end of the batch there, came to the state that the engine had.
     case backupProved(at: LogSequence, fingerprint: UInt64, digest: Digest, milliseconds: UInt64)
+    /// An earlier event's free texts were taken out: what its payload was, and what stands in its place, by SHA-256.
+    case payloadRedacted(at: LogSequence, payload: Digest, substitute: Digest, reason: String)
 }
 
 /// The numbers that decisions depend on. They are facts of the log, so that a replay decides alike.

@@ -21,7 +21,7 @@ package struct LogState: Hashable, Sendable, Codable {
         case .engineStarted(_, let level):
             engineStarts += 1
             self.level = max(self.level, level)
-        case .engineStalled, .clockJumped, .stateHashed, .backupProved: break
+        case .engineStalled, .clockJumped, .stateHashed, .backupProved, .payloadRedacted: break
         case .epochStarted(let epoch, _): self.epoch = max(self.epoch, epoch)
         case .levelRaised(let level): self.level = max(self.level, level)
         case .settingsChanged(let settings): self.settings = settings

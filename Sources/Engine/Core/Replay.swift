@@ -17,6 +17,9 @@ package struct Replay<A: Aggregate>: Sendable {
     /// The last end of a batch whose state's hash the log may say.
     private var hashable: (at: LogSequence, state: Hashable)?
 
+    /// Where the state was not what the log says that it was, unless a redaction of something before is recorded later.
+    private var unexplained: [LogSequence] = []
+
     private enum Hashable {
         case state(A.State)
         /// Known already.
@@ -50,7 +53,7 @@ package struct Replay<A: Aggregate>: Sendable {
         hashable = (base, .hashed(snapshot.digest))
     }
 
-    /// Takes the next batch into the state. Fails as well where the state is not what the log says that it was.
+    /// Takes the next batch into the state. Whether the states were what the log says that they were, `prove` says.
     @specialized(where A == Global) @specialized(where A == Regional)
     package mutating func take(_ batch: FrameBatch) throws(CodecFailure) {
         for frame in batch.frames {
@@ -79,8 +82,18 @@ package struct Replay<A: Aggregate>: Sendable {
         while true {
             let before = head
             try take(from: store, maximumFrames: framesAtOnce)
-            if head == before { return }
+            if head == before { return try prove() }
         }
+    }
+
+    /// Fails where a state was not what the log says that it was. What a redaction took out may have been in a state that
+    /// was hashed before it; its record comes behind.
+    package func prove() throws(CodecFailure) {
+        guard let sequence = unexplained.first else { return }
+        throw CodecFailure(
+            .malformed,
+            "the events up to \(sequence) do not amount to the state that was hashed there: the log or this machine's "
+                + "memory is damaged; verify the log, or restore a backup")
     }
 
     private mutating func take(
@@ -103,15 +116,16 @@ package struct Replay<A: Aggregate>: Sendable {
     }
 
     private mutating func compare(_ event: A.Event) throws(CodecFailure) {
-        guard case .stateHashed(let sequence, A.reducerFingerprint, let digest)? = A.fact(event),
-            let known = hashable, known.at == sequence
-        else { return }
-        hashable = nil
-        guard try known.state.hash() == digest else {
-            throw CodecFailure(
-                .malformed,
-                "the events up to \(sequence) do not amount to the state that was hashed there: the log or this "
-                    + "machine's memory is damaged; verify the log, or restore a backup")
+        guard let fact = A.fact(event) else { return }
+        switch fact {
+        case .payloadRedacted(let sequence, _, _, _): unexplained.removeAll { $0 >= sequence }
+        case .stateHashed(let sequence, let fingerprint, let digest):
+            guard fingerprint == A.reducerFingerprint, let known = hashable, known.at == sequence else { return }
+            hashable = nil
+            if try known.state.hash() != digest { unexplained.append(sequence) }
+        case .engineStarted, .engineStalled, .clockJumped, .epochStarted, .levelRaised, .settingsChanged, .refused,
+            .backupProved:
+            break
         }
     }
 

@@ -268,7 +268,7 @@ extension StoredBatch {
     package var namedBlobs: [Digest] {
         ends.indices.flatMap { index -> [Digest] in
             let frame = bytes.span.extracting(range(index))
-            guard let layout = try? FrameLayout(frame), !layout.isRedacted else { return [] }
+            guard let layout = try? FrameLayout(frame), !layout.isRedacted || layout.hasSubstitute else { return [] }
             return Codec.namedBlobs(
                 type: layout.type, schemaRevision: layout.schemaRevision,
                 payload: frame.extracting(layout.payloadRange))

@@ -13,6 +13,8 @@ struct EncodedBatch {
     private(set) var ends: [Int] = []
     /// Where each frame's payload lies in `bytes`.
     private var payloads: [Range<Int>] = []
+    /// Frames of which a redaction has left something else than was written.
+    private var redacted: Set<Int> = []
 
     /// Fails, with nothing written, when a frame is too large, a sequence leaves a gap or an epoch decreases.
     init(_ frames: [Frame]) throws(StoreFailure) {
@@ -40,6 +42,7 @@ struct EncodedBatch {
             } catch {
                 throw StoreFailure(code: error.code.rawValue, message: error.message, outcome: .unchanged)
             }
+            if frame.redaction != nil { redacted.insert(ends.count) }
             ends.append(bytes.count)
         }
     }
@@ -50,8 +53,13 @@ struct EncodedBatch {
     func row(after previous: Digest) -> BatchRow {
         var chain = BatchChain(after: previous, first: LogSequence(rawValue: first), count: ends.count)
         for index in ends.indices {
-            let payload = payloads[index]
-            chain.add(head: bytes[range(index).lowerBound..<payload.lowerBound], payload: bytes[payload])
+            let (start, payload) = (range(index).lowerBound, payloads[index])
+            if redacted.contains(index) {
+                let hash = payload.lowerBound - FrameLayout.redactedPayloadBytes
+                chain.add(head: bytes[start..<hash], redacted: bytes[hash..<payload.lowerBound])
+                continue
+            }
+            chain.add(head: bytes[start..<payload.lowerBound], payload: bytes[payload])
         }
         return BatchRow(first: first, last: last, epoch: lastEpoch, chain: chain.end())
     }

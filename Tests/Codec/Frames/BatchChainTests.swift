@@ -64,6 +64,36 @@ import Testing
         #expect(failure?.code == .redacted)
     }
 
+    /// What a redaction left stands behind the hash, is served, and is not in the chain.
+    @Test func aSubstituteIsServedAndLeavesTheChainAsItWas() throws {
+        let plain = try FrameCodec.chain(after: .zero, frames)
+        var changed = frames
+        let payload = frames[1].payload
+        changed[1].redaction = Redaction(
+            digest: Domain.Digest(bytes: Array(SHA256.hash(data: payload)))!, payloadBytes: UInt16(payload.count))
+        for substitute in [[], [9], [UInt8](repeating: 7, count: 100)] as [[UInt8]] {
+            changed[1].payload = substitute
+            #expect(try FrameCodec.chain(after: .zero, changed) == plain)
+            let bytes = try FrameCodec.encode(changed[1])
+            #expect(try FrameCodec.decode(bytes) == changed[1])
+            let line = NDJSON.line(changed[1])
+            #expect(try NDJSON.parse(line) == .event(changed[1]))
+            var chain = BatchChain(after: .zero, first: LogSequence(rawValue: 1), count: frames.count)
+            for frame in changed {
+                let bytes = try FrameCodec.encode(frame)
+                chain.add(bytes[...], try FrameLayout(bytes.span))
+            }
+            #expect(chain.end() == plain)
+        }
+        changed[1].redaction?.digest = .zero
+        #expect(try FrameCodec.chain(after: .zero, changed) != plain)
+        changed[1].redaction = Redaction(digest: .zero, payloadBytes: 1)
+        #expect(throws: FrameFailure.self) {
+            changed[1].payload = [UInt8](repeating: 1, count: maximumFrameBytes - 60)
+            _ = try FrameCodec.encode(changed[1])
+        }
+    }
+
     /// The stored form of a frame whose payload was taken away: its flag set, its hash in the payload's place.
     private func redacted(_ bytes: [UInt8]) throws -> [UInt8] {
         let layout = try FrameLayout(bytes.span)

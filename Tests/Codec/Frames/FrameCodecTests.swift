@@ -59,7 +59,7 @@ import Testing
                 UInt8.random(in: 0...255, using: &numbers)
             }
             bytes[0] = 1
-            bytes[1] &= 7
+            bytes[1] &= 15
             bytes[6] %= 6
             bytes[7] %= 8
             bytes[51] = 0

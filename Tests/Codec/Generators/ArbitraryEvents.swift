@@ -40,6 +40,8 @@ struct ArbitraryEvents {
             .stateHashed(at: LogSequence(rawValue: number()), fingerprint: number(), digest: digest()),
             .backupProved(
                 at: LogSequence(rawValue: number()), fingerprint: number(), digest: digest(), milliseconds: number()),
+            .payloadRedacted(
+                at: LogSequence(rawValue: number()), payload: digest(), substitute: digest(), reason: text()),
         ]
     }
 

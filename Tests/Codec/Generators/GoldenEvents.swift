@@ -43,6 +43,7 @@ private let logEvents: [LogEvent] = [
         RefusedAttempt(job: one, attempt: .first, command: "heartbeat"), code: .staleAttempt, count: 12),
     .stateHashed(at: LogSequence(rawValue: 100_002), fingerprint: 1, digest: manifest),
     .backupProved(at: LogSequence(rawValue: 100_002), fingerprint: 1, digest: manifest, milliseconds: 1500),
+    .payloadRedacted(at: LogSequence(rawValue: 7), payload: manifest, substitute: manifest, reason: "a password"),
 ]
 
 /// Events written down byte by byte in `golden.txt`: every case of a global log. They never change.

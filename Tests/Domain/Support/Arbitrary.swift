@@ -75,7 +75,7 @@ struct Arbitrary {
     }
 
     mutating func logEvent() -> LogEvent {
-        switch random.below(9) {
+        switch random.below(10) {
         case 0: .engineStarted(version: text(), level: number())
         case 1: .engineStalled(milliseconds: time().milliseconds)
         case 2: .clockJumped(milliseconds: time().milliseconds)
@@ -87,6 +87,9 @@ struct Arbitrary {
         case 7:
             .backupProved(
                 at: LogSequence(rawValue: number()), fingerprint: number(), digest: digest(), milliseconds: number())
+        case 8:
+            .payloadRedacted(
+                at: LogSequence(rawValue: number()), payload: digest(), substitute: digest(), reason: text())
         default:
             .refused(
                 RefusedAttempt(job: job(), attempt: attempt(), command: text()), code: .staleAttempt, count: number())

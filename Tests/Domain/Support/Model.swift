@@ -92,7 +92,7 @@ struct Model {
         switch fact {
         case .engineStarted, .engineStalled, .clockJumped: floor = now
         case .epochStarted(let epoch, _): self.epoch = epoch
-        case .levelRaised, .settingsChanged, .refused, .stateHashed, .backupProved: break
+        case .levelRaised, .settingsChanged, .refused, .stateHashed, .backupProved, .payloadRedacted: break
         }
     }
 

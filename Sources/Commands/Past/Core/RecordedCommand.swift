@@ -47,6 +47,7 @@ package struct RecordedCommand<A: Aggregate>: Sendable {
         case .engineStarted, .engineStalled, .clockJumped, .epochStarted, .levelRaised, .stateHashed,
             .backupProved:
             return header.actor == .system ? .fact(fact) : .unknown("only the engine itself says this")
+        case .payloadRedacted: return .fact(fact)
         case .settingsChanged: return .unknown("its events do not say what was asked")
         case .refused(let attempt, let code, let count): return .refusals(attempt, code: code, count: count)
         }
