@@ -8,7 +8,9 @@ extension LogEvent {
         case .epochStarted(let epoch, _): .epochStarted(epoch: epoch, reason: words)
         case .payloadRedacted(let sequence, let payload, let substitute, _):
             .payloadRedacted(at: sequence, payload: payload, substitute: substitute, reason: words)
-        case .engineStarted, .engineStalled, .clockJumped, .levelRaised, .settingsChanged, .refused, .stateHashed: nil
+        case .engineStarted, .engineStalled, .clockJumped, .levelRaised, .settingsChanged, .refused, .stateHashed,
+            .backupProved:
+            nil
         }
     }
 }
@@ -31,9 +33,8 @@ extension QueueEvent {
 extension JobRequest {
     /// The repository's address may hold a password. A job that is open cannot be built without it.
     fileprivate func withoutFreeText(_ words: String) -> JobRequest {
-        var request = self
-        request.repository = words
-        return request
+        JobRequest(
+            app: app, repository: words, commit: commit, recipePath: recipePath, priority: priority, isForced: isForced)
     }
 }
 
