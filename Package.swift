@@ -134,6 +134,10 @@ let package = Package(
                 "Domain", "Ports", "Codec", "Engine", "Projectors", "Views", "Swarm", "Packs", "Blobs", "Transfer",
                 "Wire", "Client", "Serving", .hummingbird, .httpTypes, .logging, .metrics, .lifecycle,
             ]),
+        // Everything above in one process, from one seed; part of nothing that is installed.
+        room(
+            "Simulation",
+            ["Domain", "Swarm", "Ports", "Codec", "Engine", "Projectors", "Region", "Agent", "Building"]),
         // What people and machines start.
         room(
             "Commands",
@@ -158,6 +162,11 @@ let package = Package(
                 "Client", "Codec", "Domain", "Engine", "EventLog", "LMDB", "Ports", "Processes", "Views", "Wire",
                 .argumentParser, .nio, .nioPosix, .logging,
             ], path: "tools/benchmarks", swiftSettings: rules),
+
+        // `tools/simulate`.
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation", "Commands", "Domain", .argumentParser],
+            path: "tools/simulation", swiftSettings: rules),
 
         tests("Domain", ["Domain"]),
         tests("Swarm", ["Swarm", "Domain"]),
@@ -209,6 +218,7 @@ let package = Package(
                 "Serving", "Swarm", "Transfer", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .lifecycle,
                 .logging,
             ]),
+        tests("Simulation", ["Simulation", "Codec", "Domain", "Engine", "Ports", "Swarm"]),
         tests("House", [.crypto]),
         tests(
             "Scenario",

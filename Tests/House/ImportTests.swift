@@ -18,6 +18,9 @@ private let walls: [String: Set<String>] = [
         "Domain", "Ports", "Codec", "Engine", "Projectors", "Views", "Swarm", "Packs", "Blobs", "Transfer", "Wire",
         "Client", "Serving",
     ],
+    "Simulation": [
+        "Domain", "Swarm", "Ports", "Codec", "Engine", "Projectors", "Region", "Agent", "Building",
+    ],
     "Commands": ["Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Client"],
 ]
 

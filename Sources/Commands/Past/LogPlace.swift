@@ -1,5 +1,5 @@
 import Codec
-import Domain
+package import Domain
 import EventLog
 import Foundation
 import Ports
@@ -41,6 +41,15 @@ package enum LogPlace {
             let views = try RecordedViews<GlobalViews>(place, in: scratch, codec: GlobalCodec()) { $0.words(by: $1) }
             return try await ask(views, of: source, body)
         }
+    }
+
+    /// All of a global log in files, in memory.
+    package static func recorded(at place: String) throws -> [FrameBatch] {
+        let source = try files(at: place)
+        guard try !source.isRegional() else {
+            throw CommandStop(.refused, "drover: \(place) is a region's log: name a global one")
+        }
+        return try source.all()
     }
 
     private static func files(at place: String) throws -> LogFiles {
@@ -105,6 +114,15 @@ enum LogFiles {
             return kind == nil
         }
         return kind ?? false
+    }
+
+    func all() throws -> [FrameBatch] {
+        var found: [FrameBatch] = []
+        try batches { batches in
+            found += batches
+            return true
+        }
+        return found
     }
 
     private static func isRegional(_ frame: Frame) -> Bool? {
