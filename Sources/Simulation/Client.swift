@@ -34,7 +34,7 @@ final class Client {
     func send(_ command: GlobalCommand) {
         calls += 1
         isBusy = true
-        send(command, key: "\(node.name)-\(calls)", failures: 0)
+        send(command, key: "\(world.keyPrefix)\(node.name)-\(calls)", failures: 0)
     }
 
     private func send(_ command: GlobalCommand, key: String, failures: Int) {

@@ -52,6 +52,7 @@ package final class Simulation {
         self.options = options
         plan = WorldPlan(seed: options.seed)
         world = World(seed: options.seed, wallMilliseconds: Self.wall(after: options.history), trace: trace)
+        if let end = options.history.last?.end.sequence { world.keyPrefix = "\(end)-" }
         faultChance = SeededGenerator(seed: options.seed &* 0x9e37_79b9_7f4a_7c15 ^ 1)
         (world.network.lossPerMille, world.network.duplicatesPerMille) = (plan.lossPerMille, plan.duplicatesPerMille)
         world.network.slowPerMille = plan.slowPerMille

@@ -56,7 +56,7 @@ final class WorkerNode {
 
     private func newKey() -> String {
         keys += 1
-        return "\(name)-\(keys)"
+        return "\(world.keyPrefix)\(name)-\(keys)"
     }
 
     private func join(failures: Int, then: @escaping () -> Void) {

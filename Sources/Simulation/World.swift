@@ -50,6 +50,8 @@ final class World {
     private let wallMilliseconds: Int64
     /// Packs that were really read back, and where.
     var readBacks: Set<ReadBackFact> = []
+    /// Begins every idempotency key: a recorded log remembers those of another world.
+    var keyPrefix = ""
     /// Who looks at what machines do.
     weak var notes: Simulation?
 
