@@ -143,6 +143,10 @@ let package = Package(
         room(
             "CrashLab",
             ["Domain", "Ports", "Codec", "EventLog", "LMDB", "Engine", "Processes", .crypto, .logging]),
+        // Everything above in one process, from one seed; part of nothing that is installed.
+        room(
+            "Simulation",
+            ["Domain", "Swarm", "Ports", "Codec", "Engine", "Projectors", "Region", "Agent", "Building"]),
         // What people and machines start.
         room(
             "Commands",
@@ -169,6 +173,11 @@ let package = Package(
                 .argumentParser, .nio, .nioPosix, .logging,
             ], path: "tools/benchmarks", exclude: ["Log/slowflush.c"],
             swiftSettings: rules),
+
+        // `tools/simulate`.
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation", "Commands", "Domain", .argumentParser],
+            path: "tools/simulation", swiftSettings: rules),
 
         tests("Domain", ["Domain"]),
         tests("Swarm", ["Swarm", "Domain"]),
@@ -221,6 +230,7 @@ let package = Package(
                 "Serving", "Swarm", "Transfer", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .lifecycle,
                 .logging,
             ]),
+        tests("Simulation", ["Simulation", "Codec", "Domain", "Engine", "Ports", "Swarm"]),
         tests("House", [.crypto]),
         tests(
             "Scenario",

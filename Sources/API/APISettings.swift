@@ -1,3 +1,4 @@
+package import Engine
 package import Serving
 
 /// The limits of the API, each with its unit.
@@ -12,10 +13,8 @@ package struct APISettings: Sendable {
     package var maximumScannedBuilds: UInt64 = 50_000
     /// Frames of the log read at once for the feed and the event stream.
     package var logFramesAtOnce = 2000
-    /// Facts after which a feed's answer ends at the next batch.
-    package var feedFacts = 1000
-    /// Frames that one feed request reads before it answers with what it has.
-    package var feedFrames = 200_000
+    /// Where a feed's answer ends with what it has.
+    package var feed = FeedLimits()
     /// An idle event stream says at least this often that it lives.
     package var streamKeepAliveSeconds: Int64 = 15
     /// Rows of one query's answer.

@@ -59,25 +59,11 @@ extension GlobalAPI {
         return try .json(UploadedAnswer(manifest: digest, sequence: accepted.sequence), at: accepted.sequence)
     }
 
-    private struct KnownAttempt: Sendable {
-        var app: AppName
-        var commit: CommitID
-    }
-
-    /// What the attempt builds; nil when it is neither the caller's, current, nor the one that succeeded.
     private func knownAttempt(
         _ path: AttemptPath, region: RegionName, of actor: EventActor
     ) async throws(Problem) -> KnownAttempt? {
-        let (job, attempt) = (path.job, path.attempt)
-        let (known, hasRegion) = try await look { state, _ -> (KnownAttempt?, Bool) in
-            let hasRegion = state.fleet.regions[region] != nil
-            if let open = state.queue.jobs[job], let current = open.attempt, current.number == attempt,
-                actor.kind != .worker || actor == .worker(current.worker)
-            {
-                return (KnownAttempt(app: open.request.app, commit: open.request.commit), hasRegion)
-            }
-            guard let build = state.queue.builds[job], build.attempt == attempt else { return (nil, hasRegion) }
-            return (KnownAttempt(app: build.app, commit: build.commit), hasRegion)
+        let (known, hasRegion) = try await look { state, _ in
+            (state.knownAttempt(path.job, path.attempt, of: actor), state.fleet.regions[region] != nil)
         }
         guard hasRegion else {
             throw Problem(Refusal(.unknownRegion, "there is no region \(region): `drover regions` lists them"))

@@ -27,7 +27,8 @@ extension GlobalAPI {
         let start = try followedPosition(query)
         try await checkChain(start)
         let part = try await followFeed(
-            FeedPart(position: start), region: region, waitMilliseconds: query.waitMilliseconds(settings.serving))
+            FeedPart(after: start, limits: settings.feed), region: region,
+            waitMilliseconds: query.waitMilliseconds(settings.serving))
         let head = engine.head.sequence
         return try .json(FeedAnswer(facts: part.facts, position: part.position, sequence: head), at: head)
     }
@@ -47,44 +48,31 @@ extension GlobalAPI {
         return .start(of: engine.store.identity)
     }
 
-    /// A position that is not on this log's chain is `forked`. One of an older epoch is answered with a position to
-    /// derive again from: the log's start, as one position alone proves nothing about those before it (a caller that
-    /// remembers earlier ones tries them first, with `wait=0s`). What one of this very epoch names was lost here: the
-    /// engine accepts no further command, and the caller goes on with what it has until there is a new epoch.
+    /// A position that is not on this log's chain is `forked`. Where something was lost here, the engine accepts no
+    /// further command, and the caller goes on with what it has until there is a new epoch.
     private func checkChain(_ start: LogPosition) async throws(Problem) {
         let head = engine.head
-        if start.sequence == .zero, start.log == head.log { return }
-        if start.log == head.log, start.sequence <= head.sequence,
-            try await log.position(at: start.sequence) == start
-        {
-            return
-        }
-        guard start.log == head.log else {
+        let here = start.sequence <= head.sequence ? try await log.position(at: start.sequence) : nil
+        let place = FeedVerdict.place(start)
+        switch FeedVerdict(of: start, head: head, here: here) {
+        case .follow: return
+        case .otherLog:
             throw Problem(
                 .forked, "the position is of log \(start.log), this one is \(head.log): follow the log you began with",
                 sequence: head.sequence)
-        }
-        let place = "epoch \(start.epoch), sequence \(start.sequence)"
-        guard start.epoch < head.epoch else {
-            let seen = "a region follows this log at \(place), which is not here: look at what was lost, then restart "
-            await engine.freeze(seen + "with --new-epoch")
+        case .freeze(let message):
+            await engine.freeze(message)
             throw Problem(
                 .forked, "\(place) is not on this log's chain: wait until it is restarted with --new-epoch",
                 sequence: head.sequence)
+        case .goBack(let origin):
+            var problem = Problem(
+                .forked,
+                "\(place) is not on this log's chain: go back to an earlier position, at worst to the named one",
+                sequence: head.sequence)
+            problem.position = origin
+            throw problem
         }
-        var problem = Problem(
-            .forked, "\(place) is not on this log's chain: go back to an earlier position, at worst to the named one",
-            sequence: head.sequence)
-        problem.position = .start(of: head.log)
-        throw problem
-    }
-
-    private struct FeedPart: Sendable {
-        var facts: [TakenFact] = []
-        var position: LogPosition
-        var frames = 0
-
-        init(position: LogPosition) { self.position = position }
     }
 
     private func followFeed(
@@ -94,16 +82,12 @@ extension GlobalAPI {
         var part = start
         while true {
             let head = engine.head.sequence
-            while part.position.sequence < head, !isFull(part) {
+            while part.position.sequence < head, !part.isFull {
                 guard try await readFeed(&part, region: region, upTo: head) else { break }
             }
-            if !part.facts.isEmpty || isFull(part) { return part }
+            if !part.facts.isEmpty || part.isFull { return part }
             guard await waitForChange(after: head, until: deadline) else { return part }
         }
-    }
-
-    private func isFull(_ part: FeedPart) -> Bool {
-        part.facts.count >= settings.feedFacts || part.frames >= settings.feedFrames
     }
 
     /// Takes whole batches, none past `head`: the state that gives facts their meaning holds at least that much. False
@@ -114,19 +98,12 @@ extension GlobalAPI {
         let batches = try await log.read(after: part.position.sequence, maximumFrames: settings.logFramesAtOnce)
             .filter { $0.end.sequence <= head }
         guard !batches.isEmpty else { return false }
-        var decoded: [[Envelope<GlobalEvent>]] = []
-        for batch in batches { decoded.append(try decode(batch.frames)) }
+        var decoded: [(end: LogPosition, events: [Envelope<GlobalEvent>])] = []
+        for batch in batches { decoded.append((batch.end, try decode(batch.frames))) }
         let (events, start) = (decoded, part)
-        part = try await look { [settings] state, _ in
+        part = try await look { state, _ in
             var part = start
-            for (batch, events) in zip(batches, events) where part.facts.count < settings.feedFacts {
-                for envelope in events {
-                    guard let fact = GlobalFact.from(envelope.event, for: region, state: state) else { continue }
-                    part.facts.append(TakenFact(fact, at: envelope.sequence))
-                }
-                part.frames += batch.frames.count
-                part.position = batch.end
-            }
+            part.take(events, for: region, state: state)
             return part
         }
         return true

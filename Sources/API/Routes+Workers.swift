@@ -100,44 +100,11 @@ extension GlobalAPI {
         }
     }
 
-    private enum ClaimStep: Sendable {
-        case wait
-        case submit(key: String?)
-    }
-
-    /// What one look at the state says that a claim should do.
-    ///
-    /// "Waiting from now on" is an event, remembered under the call's key, and so would be the answer to that key for
-    /// ever. Each event of one call therefore uses a key derived from the caller's: the first that is free, or that was
-    /// answered with a job (a repeated call gets that job again).
     private func claimStep(_ name: WorkerName, key: String?) async throws(Problem) -> ClaimStep {
         do throws(EngineFailure) {
-            return try await engine.readNow { state, _, now in
-                let (key, isAnswered) = Self.claimKey(key, name: name, state: state, now: now)
-                guard let worker = state.fleet.workers[name], !isAnswered else { return .submit(key: key) }
-                let isNews =
-                    worker.isDraining || worker.waitingSince == nil || !state.queue.waiting.isEmpty
-                    || state.fleet.absence(of: worker.region) != nil
-                return isNews ? .submit(key: key) : .wait
-            }
+            return try await engine.readNow { state, _, now in state.claimStep(name, key: key, now: now) }
         } catch {
             throw problem(error)
         }
     }
-
-    private static func claimKey(
-        _ key: String?, name: WorkerName, state: GlobalState, now: Timestamp
-    ) -> (String?, isAnswered: Bool) {
-        guard let key else { return (nil, false) }
-        var candidate = key
-        for place in 1...maximumClaimEvents {
-            guard let entry = state.memory.entry(actor: .worker(name), key: candidate, now: now) else { break }
-            guard entry.answer == .queue(.nothingToClaim) else { return (candidate, true) }
-            candidate = "\(key)/\(place)"
-        }
-        return (candidate, false)
-    }
-
-    /// Events that one claim may lead to: it loses a race for a job each time.
-    private static var maximumClaimEvents: Int { 64 }
 }

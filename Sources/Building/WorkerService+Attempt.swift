@@ -236,9 +236,10 @@ extension WorkerService {
 }
 
 extension ClientFailure {
-    /// The control plane has decided against it: repeating will not help.
+    /// The control plane has decided against it: repeating will not help. One whose log is forked decides nothing until it
+    /// is restarted with a new epoch.
     var isRefusal: Bool {
-        guard case .problem(let problem) = self else { return false }
+        guard case .problem(let problem) = self, problem.code != TransportCode.forked.rawValue else { return false }
         return (400..<500).contains(problem.status) && problem.status != 429 && problem.status != 408
     }
 }

@@ -74,7 +74,7 @@ enum CommandExit: Int32, Sendable {
 }
 
 /// Ends a command early, with a word for the person.
-struct CommandStop: Error {
+struct CommandStop: Error, CustomStringConvertible {
     var exit: CommandExit
     /// Empty when all has been said.
     var message: String
@@ -83,6 +83,8 @@ struct CommandStop: Error {
         self.exit = exit
         self.message = message
     }
+
+    var description: String { message }
 
     init(_ failure: ClientFailure) {
         guard case .problem(let problem) = failure else {

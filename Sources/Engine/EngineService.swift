@@ -46,8 +46,6 @@ package struct EngineConfiguration: Sendable {
 /// One thread takes everything that waits, decides it in turn, commits once, then answers all: the flush is the
 /// batching window. Reads run on the same thread between batches, so they see durable state only.
 package final class EngineService<A: Aggregate>: Sendable {
-    typealias Core = EngineCore<A>
-
     private enum Work: Sendable {
         case command(Submission<A.Command>, Answering)
         case read(@Sendable (A.State, LogPosition, Timestamp) -> Void, onFailure: @Sendable (EngineFailure) -> Void)
@@ -89,13 +87,6 @@ package final class EngineService<A: Aggregate>: Sendable {
         var fact: Domain.LogEvent?
         /// Of a proved backup.
         var proof: Domain.LogEvent?
-    }
-
-    /// What a snapshot says beside the state.
-    fileprivate struct SnapshotFacts: Sendable {
-        var position: LogPosition
-        var lastTime: Timestamp
-        var unknownEvents: UInt64
     }
 
     package let store: any LogStore
@@ -235,7 +226,7 @@ package final class EngineService<A: Aggregate>: Sendable {
 
     /// Hashes a durable state beside the writer (which copies what it changes meanwhile) for its next batch, and keeps a
     /// snapshot of it. At most one at a time: a state that takes longer than its events is hashed less often.
-    private func keepState(_ state: A.State, _ facts: SnapshotFacts, isHashed: Bool) {
+    private func keep(_ kept: DurableState<A>) {
         let isFree = hash.withLock { hash in
             defer { hash.isUnderWay = true }
             return !hash.isUnderWay
@@ -243,20 +234,20 @@ package final class EngineService<A: Aggregate>: Sendable {
         guard isFree else { return }
         DispatchQueue.global(qos: .utility).async { [self] in
             defer { hash.withLock { $0.isUnderWay = false } }
-            guard let bytes = try? StateCodec.encode(state) else { return }
+            guard let bytes = try? StateCodec.encode(kept.state) else { return }
             let digest = StateCodec.hash(bytes)
-            if isHashed {
+            if kept.isHashed {
                 hash.withLock { hash in
                     hash.fact = .stateHashed(
-                        at: facts.position.sequence, fingerprint: A.reducerFingerprint, digest: digest)
+                        at: kept.position.sequence, fingerprint: A.reducerFingerprint, digest: digest)
                 }
                 wake.signal()
             }
             do {
                 try configuration.snapshots?.write(
                     StateSnapshot(
-                        position: facts.position, fingerprint: A.reducerFingerprint, lastTime: facts.lastTime,
-                        unknownEvents: facts.unknownEvents, state: bytes, digest: digest))
+                        position: kept.position, fingerprint: A.reducerFingerprint, lastTime: kept.lastTime,
+                        unknownEvents: kept.unknownEvents, state: bytes, digest: digest))
             } catch {
                 logger.warning("a snapshot is not kept: the next start takes longer", metadata: ["reason": "\(error)"])
             }
@@ -312,54 +303,27 @@ extension EngineService {
     /// The writer thread's own: nothing of it is shared.
     fileprivate struct Writer: Sendable {
         let service: EngineService<A>
-        var core: Core
-        /// Events that had to be folded to know the state at the start.
-        let foldedEvents: UInt64
-        let unknownEvents: UInt64
-        var hasFailed = false
+        var writer: EngineWriter<A>
 
         init(service: EngineService<A>, replay: Replay<A>) {
             self.service = service
-            foldedEvents = replay.head.sequence.rawValue - replay.base.rawValue
-            unknownEvents = replay.unknownEvents
-            core = Core(
-                state: replay.state, head: replay.head, codec: service.codec,
-                clock: LogClock(after: replay.lastTime, reading: service.clock.read()))
+            let (store, codec, logger) = (service.store, service.codec, service.logger)
+            let configuration = service.configuration
+            writer = EngineWriter(
+                after: replay, store: store, codec: codec, clock: service.clock, configuration: configuration
+            ) { () throws(EngineFailure) in
+                try Replay<A>.start(
+                    store, codec: codec, hashing: configuration.hashing, snapshots: configuration.snapshots,
+                    logger: logger)
+            }
         }
 
         /// Appends what every start says. A new epoch ends what a fork has stopped.
         mutating func start() throws(EngineFailure) {
-            var batch = Core.PendingBatch()
-            let configuration = service.configuration
-            if let reason = configuration.newEpochReason {
-                guard reason.utf8.count <= EngineConfiguration.maximumReasonBytes else {
-                    throw EngineFailure(
-                        code: .failed,
-                        message: "the new epoch's reason is longer than \(EngineConfiguration.maximumReasonBytes) bytes"
-                    )
-                }
-                core.record(.epochStarted(epoch: core.head.epoch.next, reason: reason), into: &batch)
-            }
-            core.record(.engineStarted(version: configuration.version, level: 1), into: &batch)
-            let old = A.log(core.state).settings
-            do throws(Refusal) {
-                let settings = try configuration.settings(old)
-                if settings != old { core.record(.settingsChanged(settings), into: &batch) }
-            } catch {
-                throw EngineFailure(code: .failed, message: error.message)
-            }
-            do throws(StoreFailure) { try append(batch) } catch {
-                throw EngineFailure(code: .failed, message: error.description)
-            }
-            if configuration.newEpochReason != nil { try forgetFork() }
-            // Whoever ends before the next one is due must not fold all of that again.
-            let isLong = foldedEvents >= configuration.hashing.intervalEvents
-            if isLong, configuration.snapshots != nil { keepState(lastTime: core.clock.now, isHashed: false) }
-        }
-
-        private func keepState(lastTime: Timestamp, isHashed: Bool) {
-            let facts = SnapshotFacts(position: core.head, lastTime: lastTime, unknownEvents: unknownEvents)
-            service.keepState(core.state, facts, isHashed: isHashed)
+            let kept = try writer.start()
+            service.signal.advance(to: writer.core.head)
+            if service.configuration.newEpochReason != nil { try forgetFork() }
+            if let kept, kept.isHashed || service.configuration.snapshots != nil { service.keep(kept) }
         }
 
         private func forgetFork() throws(EngineFailure) {
@@ -370,38 +334,17 @@ extension EngineService {
             }
         }
 
-        /// Makes a batch durable.
-        @discardableResult
-        private mutating func append(
-            _ batch: Core.PendingBatch
-        ) throws(StoreFailure) -> [CommandOutcome<A.Answer>] {
-            let before = core.head.sequence
-            let position = try service.store.append(batch.frames)
-            let outcomes = core.committed(batch, at: position)
-            service.signal.advance(to: position)
-            if let last = batch.frames.last, service.configuration.hashing.isDue(after: before, at: position.sequence) {
-                keepState(lastTime: last.header.time, isHashed: true)
-            }
-            return outcomes
-        }
-
         @specialized(where A == Global) @specialized(where A == Regional)
         mutating func run() {
             var isMore = false
             while true {
-                if !isMore { _ = service.wake.wait(timeout: .now() + .milliseconds(tickMilliseconds)) }
+                if !isMore { _ = service.wake.wait(timeout: .now() + .milliseconds(writer.tickMilliseconds)) }
                 let work = service.inbox.withLock { $0.take(atMost: service.configuration.maximumBatch) }
                 isMore = service.inbox.withLock { !$0.work.isEmpty }
                 if let failure = process(work) { return end(failure) }
                 let isOver = service.inbox.withLock { $0.closed != nil && $0.work.isEmpty }
                 if isOver { return end(nil) }
             }
-        }
-
-        /// Often enough that an idle writer of the shortest lease is not taken for a stalled one.
-        private var tickMilliseconds: Int {
-            let lease = Int(A.log(core.state).settings.leaseSeconds) * 1000
-            return min(service.configuration.maximumTickMilliseconds, max(lease / 16, 10))
         }
 
         private func end(_ failure: EngineFailure?) {
@@ -420,107 +363,39 @@ extension EngineService {
 
         /// Decides and commits the commands, then runs the reads. A returned failure ends the engine.
         private mutating func process(_ work: [Work]) -> EngineFailure? {
-            let clock = core.clock
-            var batch = Core.PendingBatch()
-            for fact in service.hash.withLock({ [$0.fact.take(), $0.proof.take()] }) {
-                if let fact { core.record(fact, into: &batch) }
+            var (submissions, answers): ([Submission<A.Command>], [Answering]) = ([], [])
+            for case .command(let submission, let answer) in work {
+                submissions.append(submission)
+                answers.append(answer)
             }
-            core.tick(service.clock.read(), into: &batch)
-            let (done, answers) = decide(work, into: &batch)
+            let turn = writer.take(
+                submissions, facts: service.hash.withLock { [$0.fact.take(), $0.proof.take()] }.compactMap(\.self))
+            if let trouble = turn.trouble {
+                service.logger.error("commit failed", metadata: ["failure": "\(trouble)"])
+            }
+            service.signal.advance(to: writer.core.head)
+            if let kept = turn.kept { service.keep(kept) }
+            let done = place(ofCommand: turn.answers.count, in: work)
             if done < work.count { service.putBack(work[done...]) }
-            let fatal = commit(batch, answers, clock: clock)
+            for (result, answer) in zip(turn.answers, answers) { answer(result) }
             for case .read(let body, let onFailure) in work[..<done] {
-                if let fatal { onFailure(fatal) } else { body(core.state, core.head, core.clock.now) }
-            }
-            return fatal
-        }
-
-        /// Decides until the batch is full; how far it came.
-        private mutating func decide(
-            _ work: [Work], into batch: inout Core.PendingBatch
-        ) -> (done: Int, [Answering]) {
-            var answers: [Answering] = []
-            for (place, item) in work.enumerated() {
-                if batch.frames.count >= service.configuration.maximumBatchFrames { return (place, answers) }
-                if case .command(let submission, let answer) = item {
-                    core.decide(submission, into: &batch)
-                    answers.append(answer)
+                if let failure = turn.failure {
+                    onFailure(failure)
+                } else {
+                    body(writer.core.state, writer.core.head, writer.core.clock.now)
                 }
             }
-            return (work.count, answers)
+            return turn.failure
         }
 
-        private mutating func commit(
-            _ batch: Core.PendingBatch, _ answers: [Answering], clock: LogClock
-        ) -> EngineFailure? {
-            guard !batch.frames.isEmpty else {
-                reply(core.committed(batch, at: core.head), to: answers)
-                return nil
+        /// Where the command behind so many others stands; the end where there is none.
+        private func place(ofCommand number: Int, in work: [Work]) -> Int {
+            var left = number
+            for (place, item) in work.enumerated() where item.isCommand {
+                if left == 0 { return place }
+                left -= 1
             }
-            do throws(StoreFailure) {
-                let outcomes = try append(batch)
-                hasFailed = false
-                reply(outcomes, to: answers)
-                return nil
-            } catch {
-                return recover(from: error, batch, answers, clock: clock)
-            }
-        }
-
-        private func reply(_ outcomes: [CommandOutcome<A.Answer>], to answers: [Answering]) {
-            for (outcome, answer) in zip(outcomes, answers) { answer(.success(outcome)) }
-        }
-
-        /// After a failed or unknown commit: reopen, see whether the batch is in the log, answer everyone truly, and
-        /// start again from the durable log. A second failure in a row ends the engine.
-        ///
-        /// - Parameter clock: log time before the batch: what its tick had found is found again if it is not there.
-        private mutating func recover(
-            from failure: StoreFailure, _ batch: Core.PendingBatch, _ answers: [Answering], clock: LogClock
-        ) -> EngineFailure? {
-            service.logger.error("commit failed", metadata: ["failure": "\(failure)"])
-            do {
-                let before = core.head
-                try service.store.reopen()
-                let replay = try Replay<A>.start(
-                    service.store, codec: service.codec, hashing: service.configuration.hashing,
-                    snapshots: service.configuration.snapshots, logger: service.logger)
-                let landed = try durable(batch.frames, after: before)
-                core = Core(
-                    state: replay.state, head: replay.head, codec: service.codec, clock: landed ? core.clock : clock)
-                service.signal.advance(to: core.head)
-                if landed {
-                    reply(core.committed(batch, at: replay.head), to: answers)
-                    return nil
-                }
-                if failure.outcome != .unchanged { try seal() }
-            } catch {
-                let unknown = EngineFailure(
-                    code: .outcomeUnknown,
-                    message: "the log failed (\(failure)) and then again (\(error)): ask for the outcome later")
-                for answer in answers { answer(.failure(unknown)) }
-                return EngineFailure(code: .stopped, message: "the log could not be opened again: \(error)")
-            }
-            let failed = EngineFailure(code: .failed, message: "nothing was written: \(failure)")
-            for answer in answers { answer(.failure(failed)) }
-            defer { hasFailed = true }
-            return hasFailed ? EngineFailure(code: .stopped, message: "the log failed twice: \(failure)") : nil
-        }
-
-        /// Appends an event in place of a batch that was not found after a commit of unknown outcome. Until something
-        /// durable stands there, the old end may be in the page cache only, and the batch come back after a loss of
-        /// power.
-        private mutating func seal() throws(StoreFailure) {
-            var batch = Core.PendingBatch()
-            core.tick(service.clock.read(), into: &batch)
-            if batch.frames.isEmpty { core.record(.engineStalled(milliseconds: 0), into: &batch) }
-            try append(batch)
-        }
-
-        /// Whether the log's tail behind `head` is this batch, by command id and content.
-        private func durable(_ frames: [Frame], after head: LogPosition) throws(StoreFailure) -> Bool {
-            let tail = try service.store.read(after: head.sequence, maximumFrames: frames.count)
-            return tail.flatMap(\.frames) == frames
+            return work.count
         }
     }
 }

@@ -1,8 +1,4 @@
-package import Domain
-package import Engine
-package import Logging
 package import Ports
-import ServiceLifecycle
 import Synchronization
 
 /// When each name was last heard, in memory only: empty after a start, so everyone gets one whole silence of grace.
@@ -47,57 +43,6 @@ package final class Presence<Name: Hashable & Comparable & Sendable>: Sendable {
             if let last = heard.lookedAt, now - last > Self.stopMilliseconds { heard = Heard(since: now) }
             heard.lookedAt = now
             return names.filter { heard.silentMilliseconds($0, now: now) >= limit }.sorted()
-        }
-    }
-}
-
-/// Turns silence into commands: names that were not heard for a while, looked at twice a second.
-package struct SilenceProjector<A: Aggregate, Name: Hashable & Comparable & Sendable>: Service {
-    package static var lookMilliseconds: Int64 { 500 }
-
-    private let name: String
-    private let engine: EngineService<A>
-    private let presence: Presence<Name>
-    private let logger: Logger
-    /// The names that should be heard, and for how long they may be silent.
-    private let expected: @Sendable (A.State) -> (names: [Name], seconds: UInt32)
-    private let command: @Sendable (Name) -> A.Command
-
-    package init(
-        name: String, engine: EngineService<A>, presence: Presence<Name>, logger: Logger,
-        expected: @escaping @Sendable (A.State) -> (names: [Name], seconds: UInt32),
-        command: @escaping @Sendable (Name) -> A.Command
-    ) {
-        (self.name, self.engine, self.presence, self.logger) = (name, engine, presence, logger)
-        (self.expected, self.command) = (expected, command)
-    }
-
-    package func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                do throws(EngineFailure) {
-                    try await look()
-                } catch {
-                    if error.code == .stopped { return }
-                    logger.warning("waits for the engine", metadata: ["projector": "\(name)", "failure": "\(error)"])
-                }
-                try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))
-            }
-        }
-    }
-
-    private func look() async throws(EngineFailure) {
-        let (expected, presence) = (expected, presence)
-        let (silent, position) = try await engine.read { state, position in
-            let (names, seconds) = expected(state)
-            return (presence.silent(among: names, forMilliseconds: Int64(seconds) * 1000), position)
-        }
-        for silentName in silent {
-            let outcome = try await engine.submit(
-                command(silentName), actor: .projector(name), cause: position.sequence, isDerived: true)
-            if case .refused(let refusal, _) = outcome {
-                logger.info("effect refused", metadata: ["projector": "\(name)", "code": "\(refusal.code.rawValue)"])
-            }
         }
     }
 }

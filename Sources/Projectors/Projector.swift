@@ -3,75 +3,60 @@ package import Engine
 package import Logging
 import ServiceLifecycle
 
-/// A service that reads the state, asks its pure plan what to do, and submits that as commands: until the log agrees.
-///
-/// It holds nothing that matters: killed between any two steps, it plans again from the state it finds.
+/// A service that reads the state, asks its plan what to do, and submits that as commands: until the log agrees. What it
+/// does when is its machine's matter.
 package struct Projector<A: Aggregate>: Service {
-    /// Its name in the log, as in `projector:lease-reaper`.
-    package let name: String
-    /// Whether it plans again when the log has moved, not only when its plan said.
-    private let looksAtChanges: Bool
+    private let work: ProjectorPlan<A>
     private let engine: EngineService<A>
     private let logger: Logger
-    private let plan: @Sendable (A.State, Timestamp) -> Plan<A.Command>
 
-    /// The shortest time between two looks, however fast the log moves.
-    package static var minimumPauseMilliseconds: Int64 { 200 }
-    /// The longest time between two looks, whatever the plan says.
-    package static var maximumPauseMilliseconds: Int64 { 10_000 }
-    /// The pause after a refused effect or a busy engine.
-    package static var retryPauseMilliseconds: Int64 { 1000 }
-
-    package init(
-        name: String, looksAtChanges: Bool = true, engine: EngineService<A>, logger: Logger,
-        plan: @escaping @Sendable (A.State, Timestamp) -> Plan<A.Command>
-    ) {
-        (self.name, self.looksAtChanges) = (name, looksAtChanges)
-        (self.engine, self.logger, self.plan) = (engine, logger, plan)
+    package init(_ work: ProjectorPlan<A>, engine: EngineService<A>, logger: Logger) {
+        (self.work, self.engine, self.logger) = (work, engine, logger)
     }
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
+            var machine = ProjectorMachine<A.Command>(looksAtChanges: work.looksAtChanges)
+            var effect = machine.started()
             while !Task.isCancelled {
                 do throws(EngineFailure) {
-                    try await step()
+                    guard let next = try await perform(effect, &machine) else { return }
+                    effect = next
                 } catch {
+                    effect = machine.failed(error.code)
                     if error.code == .stopped { return }
-                    logger.warning("waits for the engine", metadata: ["projector": "\(name)", "failure": "\(error)"])
-                    try? await Task.sleep(for: .milliseconds(Self.retryPauseMilliseconds))
+                    logger.warning(
+                        "waits for the engine", metadata: ["projector": "\(work.name)", "failure": "\(error)"])
                 }
             }
         }
     }
 
-    /// One look, its effects, and the wait for the next.
-    private func step() async throws(EngineFailure) {
-        let plan = plan
-        let (work, position, now) = try await engine.readNow { state, position, now in
-            (plan(state, now), position, now)
-        }
-        var pause = min(
-            max(
-                Self.minimumPauseMilliseconds, work.askAgainAt?.millisecondsSince(now) ?? Self.maximumPauseMilliseconds),
-            Self.maximumPauseMilliseconds)
-        for command in work.effects where !Task.isCancelled {
-            let outcome = try await engine.submit(
-                command, actor: .projector(name), cause: position.sequence, isDerived: true)
-            if case .refused(let refusal, _) = outcome {
-                logger.info("effect refused", metadata: ["projector": "\(name)", "code": "\(refusal.code.rawValue)"])
-                pause = min(pause, Self.retryPauseMilliseconds)
+    /// Does it, and says what comes next; nil for nothing.
+    private func perform(
+        _ effect: ProjectorEffect<A.Command>, _ machine: inout ProjectorMachine<A.Command>
+    ) async throws(EngineFailure) -> ProjectorEffect<A.Command>? {
+        switch effect {
+        case .look:
+            let plan = work.plan
+            let (found, position, now) = try await engine.readNow { state, position, now in
+                (plan(state, now), position, now)
             }
+            return machine.looked(found, at: position.sequence, now: now)
+        case .submit(let command, let cause):
+            let outcome = try await engine.submit(
+                command, actor: .projector(work.name), cause: cause, isDerived: true)
+            guard case .refused(let refusal, _) = outcome else { return machine.accepted() }
+            logger.info(
+                "effect refused", metadata: ["projector": "\(work.name)", "code": "\(refusal.code.rawValue)"])
+            return machine.refused()
+        case .rest(let milliseconds):
+            try? await Task.sleep(for: .milliseconds(milliseconds))
+            return machine.rested()
+        case .awaitChange(let sequence, let milliseconds):
+            _ = await engine.waitForChange(after: sequence, timeoutMilliseconds: milliseconds)
+            return machine.rested()
+        case .end: return nil
         }
-        await wait(after: position.sequence, milliseconds: pause)
-    }
-
-    private func wait(after sequence: LogSequence, milliseconds pause: Int64) async {
-        guard looksAtChanges else {
-            try? await Task.sleep(for: .milliseconds(pause))
-            return
-        }
-        try? await Task.sleep(for: .milliseconds(Self.minimumPauseMilliseconds))
-        _ = await engine.waitForChange(
-            after: sequence, timeoutMilliseconds: pause - Self.minimumPauseMilliseconds)
     }
 }

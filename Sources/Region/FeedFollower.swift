@@ -3,23 +3,11 @@ import Domain
 import Engine
 import Logging
 import ServiceLifecycle
-import Swarm
 import Wire
 
-/// Takes over the global facts that concern this region, in order, each as one event of its own log. While it is cut
-/// off, or the leader does not know what it lost, the region serves what it knows.
+/// Takes over the global facts that concern this region, in order, each as one event of its own log: performs what its
+/// machine decides. While it is cut off, or the leader does not know what it lost, the region serves what it knows.
 struct FeedFollower: Service {
-    static let waitMilliseconds: Int64 = 10_000
-    static let backoff = Backoff(minimumMilliseconds: 500, maximumMilliseconds: 10_000)
-
-    private struct Following {
-        var hasJoined = false
-        var cursor = FeedCursor()
-        /// In a row.
-        var failures = 0
-        var generator: SeededGenerator
-    }
-
     let endpoint: String
     let engine: EngineService<Regional>
     let upstream: any RegionUpstream
@@ -32,28 +20,21 @@ struct FeedFollower: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            var following = Following(generator: SeededGenerator(seed: seed))
             await announceIfKnown()
+            var machine = FeedMachine(seed: seed)
+            var effect = machine.started()
             while !Task.isCancelled {
                 do {
-                    try await step(&following)
-                    following.failures = 0
+                    effect = try await perform(effect, &machine)
                 } catch let failure as EngineFailure where failure.code == .stopped {
                     return
                 } catch {
-                    await rest(after: error, &following)
+                    guard !Task.isCancelled else { return }
+                    logger.warning("cut off from the global process", metadata: ["failure": "\(error)"])
+                    effect = machine.failed()
                 }
             }
         }
-    }
-
-    private func rest(after failure: any Error, _ following: inout Following) async {
-        guard !Task.isCancelled else { return }
-        logger.warning("cut off from the global process", metadata: ["failure": "\(failure)"])
-        following.hasJoined = false
-        following.failures += 1
-        let pause = Self.backoff.rest(failures: following.failures, &following.generator)
-        try? await Task.sleep(for: .milliseconds(pause))
     }
 
     /// A region that has joined before serves while it is cut off.
@@ -63,10 +44,32 @@ struct FeedFollower: Service {
         if hasFollowed == true { ready.announce(endpoint) }
     }
 
-    private func step(_ following: inout Following) async throws {
-        if !following.hasJoined { try await join() }
-        following.hasJoined = true
-        try await follow(&following.cursor)
+    /// Does it, and says what comes next.
+    private func perform(_ effect: FeedEffect, _ machine: inout FeedMachine) async throws -> FeedEffect {
+        switch effect {
+        case .join:
+            try await join()
+            return machine.joined()
+        case .look:
+            let (taken, remembered) = try await engine.read { state, _ in
+                (state.position, state.followed.positions.map(\.position))
+            }
+            return machine.looked(taken: taken, remembered: remembered)
+        case .ask(let position, let milliseconds): return try await ask(position, milliseconds, &machine)
+        case .probe(let position): return try await ask(position, 0, &machine)
+        case .take(let sequence, let facts, let position):
+            try await submit(.take(from: sequence, facts, position))
+            await keeper.tidy(Set(facts.compactMap(\.fact.namedBuild)))
+            return machine.took()
+        case .goBack(let common):
+            logger.warning("forked: deriving again", metadata: ["from": "\(common.sequence)"])
+            try await keeper.dropBranch(after: common.sequence)
+            try await submit(.refollow(common))
+            return machine.took()
+        case .rest(let milliseconds):
+            try? await Task.sleep(for: .milliseconds(milliseconds))
+            return machine.rested()
+        }
     }
 
     private func join() async throws {
@@ -76,75 +79,21 @@ struct FeedFollower: Service {
         ready.announce(endpoint)
     }
 
-    /// One part of the feed.
-    private func follow(_ cursor: inout FeedCursor) async throws {
-        let taken = try await engine.read { state, _ in state.position }
-        let asked = cursor.next(after: taken)
+    private func ask(
+        _ position: LogPosition?, _ milliseconds: Int64, _ machine: inout FeedMachine
+    ) async throws -> FeedEffect {
         do throws(ClientFailure) {
-            let part = try await upstream.feed(after: asked, wait: WireDuration(milliseconds: Self.waitMilliseconds))
-            guard cursor.answered(part, taken: taken) else { return }
-            try await take(part, from: taken?.sequence ?? .zero)
+            let part = try await upstream.feed(after: position, wait: WireDuration(milliseconds: milliseconds))
+            return machine.answered(part.facts, part.position)
         } catch {
             guard case .problem(let problem) = error, problem.code == RefusalCode.forked.rawValue else { throw error }
-            cursor.forget()
-            if asked == taken { try await goBack(from: taken, to: problem.position, problem) }
+            logger.warning("the leader's log has gone another way", metadata: ["problem": "\(problem.detail)"])
+            return machine.forked(origin: problem.position)
         }
     }
 
-    private func take(_ part: FeedAnswer, from sequence: LogSequence) async throws(ClientFailure) {
-        do throws(EngineFailure) {
-            let outcome = try await engine.submit(
-                .take(from: sequence, part.facts, part.position), actor: .projector("feed"), isDerived: true)
-            if case .refused(let refusal, _) = outcome {
-                throw EngineFailure(code: .failed, message: refusal.message)
-            }
-        } catch {
-            throw .badAnswer("the feed was not taken: \(error)")
-        }
-        await keeper.tidy(Set(part.facts.compactMap(\.fact.namedBuild)))
-    }
-
-    // MARK: Another branch
-
-    /// The leader's log has gone another way since what was taken. Without a position it does not know yet how to go
-    /// on: the region waits.
-    private func goBack(from taken: LogPosition?, to origin: LogPosition?, _ problem: Problem) async throws {
-        guard let origin, let taken else { throw ClientFailure.problem(problem) }
-        guard origin.log == taken.log else {
-            throw Refusal(
-                .forked,
-                "the global process keeps log \(origin.log), this region follows \(taken.log): look at --control")
-        }
-        let common = try await lastCommon(before: taken, origin: origin)
-        logger.warning("forked: deriving again", metadata: ["from": "\(common.sequence)"])
-        try await keeper.dropBranch(after: common.sequence)
-        let outcome = try await engine.submit(.refollow(common), actor: .projector("feed"), isDerived: true)
+    private func submit(_ command: RegionCommand) async throws {
+        let outcome = try await engine.submit(command, actor: .projector("feed"), isDerived: true)
         if case .refused(let refusal, _) = outcome { throw refusal }
-    }
-
-    /// The newest remembered position that is on the leader's chain; its start where there is none.
-    private func lastCommon(before taken: LogPosition, origin: LogPosition) async throws -> LogPosition {
-        let remembered = try await engine.read { state, _ in state.followed.positions.map(\.position) }
-        for position in remembered.reversed() where position != taken && position.sequence > origin.sequence {
-            do throws(ClientFailure) {
-                _ = try await upstream.feed(after: position, wait: WireDuration(milliseconds: 0))
-                return position
-            } catch {
-                guard case .problem(let problem) = error, problem.code == RefusalCode.forked.rawValue,
-                    problem.position != nil
-                else { throw error }
-            }
-        }
-        return origin
-    }
-}
-
-extension GlobalFact {
-    /// The build whose other attempts are over by this fact, or that is over itself.
-    fileprivate var namedBuild: BuildID? {
-        switch self {
-        case .packUploaded(let build, _, _, _), .packStored(let build, _, _, _, _), .jobFailed(let build): build
-        case .packLost, .target, .region, .settings: nil
-        }
     }
 }

@@ -121,10 +121,7 @@ package struct RegionService: Service {
     }
 
     private func silence(_ presence: Presence<PeerName>) -> some Service {
-        SilenceProjector(
-            name: "peer-silence", engine: engine, presence: presence, logger: logger,
-            expected: { state in (state.livePeers, state.log.settings.peerSilentSeconds) },
-            command: { RegionCommand.peerSilent($0) })
+        Projector(peerSilencePlan(presence), engine: engine, logger: logger)
     }
 
     /// What needs the address of the routes.
@@ -136,7 +133,7 @@ package struct RegionService: Service {
                 FeedFollower(
                     endpoint: configuration.advertise ?? address, engine: engine, upstream: upstream, keys: keys,
                     keeper: keeper, ready: ready, seed: configuration.swarmSeed, logger: logger),
-                LevelReporter(engine: engine, upstream: upstream, logger: logger),
+                LevelReporter(engine: engine, upstream: upstream, clock: clock, logger: logger),
             ]
         }
     }

@@ -50,20 +50,14 @@ struct StoreKeeper: Sendable {
             let packs = try await engine.read { state, _ in state.packs.filter { builds.contains($0.key) } }
             for build in builds.sorted() {
                 let pack = packs[build]
-                try await drop(below: "packs/\(build)/") { Self.isLeft($0.attempt, pack) }
+                try await drop(below: "packs/\(build)/") { isLeftover($0.attempt, of: pack) }
                 try await abandon {
-                    $0.job == build && (Self.isLeft($0.attempt, pack) || Self.isStored($0.attempt, pack))
+                    $0.job == build && (isLeftover($0.attempt, of: pack) || Self.isStored($0.attempt, pack))
                 }
             }
         } catch {
             logger.info("leftovers stay for now", metadata: ["failure": "\(error)"])
         }
-    }
-
-    /// An attempt that is newer than the pack's may be uploading, until the job has succeeded.
-    private static func isLeft(_ attempt: AttemptNumber, _ pack: RegionPack?) -> Bool {
-        guard let pack else { return true }
-        return attempt < pack.attempt || (pack.isSettled && attempt > pack.attempt)
     }
 
     private static func isStored(_ attempt: AttemptNumber, _ pack: RegionPack?) -> Bool {
@@ -90,14 +84,11 @@ struct StoreKeeper: Sendable {
     /// Drops what the global log does not know at this position, before the region goes back to it: the numbers of
     /// these jobs are given again.
     func dropBranch(after common: LogSequence) async throws {
-        let (packs, newest) = try await engine.read { state, _ in
-            (state.packs.filter { $0.value.since > common }, state.followed.newestJob(upTo: common))
-        }
-        let isOther = { (place: StoredAttempt) in place.job > newest || packs[place.job] != nil }
-        for (build, pack) in packs { shelf.remove(PackName(app: pack.app, build: build)) }
-        try await abandon(where: isOther)
-        try await drop(below: "packs/", where: isOther)
-        try await drop(below: "logs/") { $0.job > newest }
+        let other = try await engine.read { state, _ in OtherBranch(state, after: common) }
+        for (build, pack) in other.packs { shelf.remove(PackName(app: pack.app, build: build)) }
+        try await abandon { other.hasPacks(of: $0.job) }
+        try await drop(below: "packs/") { other.hasPacks(of: $0.job) }
+        try await drop(below: "logs/") { other.hasOutput(of: $0.job) }
     }
 
     /// Drops an attempt's output from an object on: a number given again, or an attempt begun again, writes another.

@@ -33,7 +33,7 @@ struct FeedTests {
 
     @Test func losesAndRepeatsNothingInSmallParts() async throws {
         try await Fixture.run(settings: {
-            $0.feedFacts = 2
+            $0.feed.facts = 2
             $0.logFramesAtOnce = 3
         }) { fixture, client async throws in
             try await fixture.joinWorker()

@@ -122,6 +122,15 @@ struct WorkerServiceTests {
         #expect(detail.contains("because"))
     }
 
+    /// A forked leader decides nothing: the build goes on until there is a new epoch.
+    @Test func aForkedLeaderRefusesNothing() {
+        let failure = ClientFailure.problem(Problem(TransportCode.forked, "wait for a new epoch"))
+        guard case .reportFailed = WorkerService.reportEnd(firstKey, failure) else {
+            Issue.record("the attempt is given up")
+            return
+        }
+    }
+
     @Test(arguments: [413, 422])
     func aPackThatIsFoundWrongIsAFailure(status: Int) throws {
         guard case .reportRejected(_, let detail) = WorkerService.reportEnd(firstKey, problem(status)),

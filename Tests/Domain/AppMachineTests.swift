@@ -229,6 +229,22 @@ struct AppMachineTests {
         #expect(world.report?.health == .healthy)
     }
 
+    /// Found by the simulator: a peer whose clock was ahead waited for ever, its one wake-up having come too early.
+    @Test("time that goes back makes no rest longer, and is asked for again")
+    func timeGoesBack() {
+        var machine = AppMachine(app: app(), seed: 8)
+        let ahead = Timestamp(milliseconds: 10_000_000)
+        let effects = machine.assigned(
+            Assignment(app: app(), revision: revision(1), build: build(1), expires: .distantFuture), now: ahead)
+        let order = FetchOrder(build: build(1), ordinal: 1)
+        #expect(effects.contains(.fetch(order)))
+        _ = machine.fetchFailed(order, detail: "no space", isFinal: false, now: ahead)
+        let now = Timestamp(milliseconds: 1_000_000)
+        let end = now.adding(seconds: AppMachine.maximumFetchRetrySeconds)
+        #expect(machine.tick(now: now) == [.wake(end)])
+        #expect(machine.tick(now: end) == [.fetch(FetchOrder(build: build(1), ordinal: 2))])
+    }
+
     @Test("an equal revision with another build is a relabelled peer's new assignment; the same again is nothing")
     func relabelled() {
         var world = running()

@@ -22,6 +22,9 @@ private let walls: [String: Set<String>] = [
     "Commands": [
         "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client", "CrashLab",
     ],
+    "Simulation": [
+        "Domain", "Swarm", "Ports", "Codec", "Engine", "Projectors", "Region", "Agent", "Building",
+    ],
 ]
 
 /// Libraries from outside, by the rooms that may use them. Foundation, Glibc and the like are in `everywhere`.

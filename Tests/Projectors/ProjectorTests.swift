@@ -23,11 +23,11 @@ import Testing
             store: log, codec: GlobalCodec(), clock: SystemClock(),
             configuration: EngineConfiguration(version: "test"), logger: logger)
         let looks = Counter()
-        let projector = Projector<Global>(name: "test", looksAtChanges: atChanges, engine: engine, logger: logger) {
-            _, _ in
+        let plan = ProjectorPlan<Global>(name: "test", looksAtChanges: atChanges) { _, _ in
             looks.add()
             return Plan()
         }
+        let projector = Projector(plan, engine: engine, logger: logger)
         let start = ContinuousClock.now
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await projector.run() }
@@ -48,7 +48,7 @@ import Testing
 
     @Test func aFastLogIsLookedAtFiveTimesASecond() async throws {
         let (count, milliseconds) = try await looks(atChanges: true)
-        #expect(count <= milliseconds / Projector<Global>.minimumPauseMilliseconds + 1)
+        #expect(count <= milliseconds / ProjectorMachine<GlobalCommand>.minimumPauseMilliseconds + 1)
     }
 
     @Test func whoseWorkHasATimeLooksThen() async throws { #expect(try await looks(atChanges: false).count == 1) }

@@ -12,7 +12,7 @@ struct FeedCursorTests {
 
     /// Not inside the expectation: its macro takes a copy.
     private func answered(_ cursor: inout FeedCursor, _ part: FeedAnswer, taken: LogPosition?) -> Bool {
-        cursor.answered(part, taken: taken)
+        cursor.answered(part.facts, part.position, taken: taken)
     }
 
     @Test("short moves without facts are remembered, not recorded; a long one is recorded")
@@ -41,7 +41,7 @@ struct FeedCursorTests {
     @Test("what was reached on another branch is forgotten")
     func forgotten() {
         var cursor = FeedCursor()
-        _ = cursor.answered(part(5000), taken: position(100))
+        _ = answered(&cursor, part(5000), taken: position(100))
         cursor.forget()
         #expect(cursor.next(after: position(100)) == position(100))
     }

@@ -1,5 +1,5 @@
 import Codec
-import Domain
+package import Domain
 import EventLog
 import Foundation
 import Ports
@@ -57,6 +57,17 @@ package enum LogPlace {
             defer { views.close() }
             try views.add(batches)
             return try await body(views)
+        }
+    }
+
+    /// All of a global log in files, in memory.
+    package static func recorded(at place: String) async throws -> [FrameBatch] {
+        try await withScratch { scratch in
+            let source = try await files(at: place, scratch)
+            guard try !source.isRegional() else {
+                throw CommandStop(.refused, "drover: \(place) is a region's log: name a global one")
+            }
+            return try source.all()
         }
     }
 
@@ -122,6 +133,15 @@ enum LogFiles {
             return kind == nil
         }
         return kind ?? false
+    }
+
+    func all() throws -> [FrameBatch] {
+        var found: [FrameBatch] = []
+        try batches { batches in
+            found += batches
+            return true
+        }
+        return found
     }
 
     private static func isRegional(_ frame: Frame) -> Bool? {

@@ -26,6 +26,24 @@ extension AppMachine {
         return [.wake(until)] + settle(now: now)
     }
 
+    /// None lasts longer from now than the longest one.
+    mutating func shortenRests(now: Timestamp) {
+        if case .resting(let build, let until) = run {
+            run = .resting(build, until: min(until, now.adding(seconds: Self.maximumRestSeconds)))
+        }
+        if let retryAt = fetch?.retryAt {
+            fetch?.retryAt = min(retryAt, now.adding(seconds: Self.maximumFetchRetrySeconds))
+        }
+    }
+
+    /// The moments that something rests until.
+    func wakes(now: Timestamp) -> [AppEffect] {
+        var moments: [Timestamp] = []
+        if case .resting(_, let until) = run { moments.append(until) }
+        if let retryAt = fetch?.retryAt { moments.append(retryAt) }
+        return moments.filter { $0 > now }.map(AppEffect.wake)
+    }
+
     mutating func forgetRestarts(healthySince since: Timestamp, now: Timestamp) {
         if now >= since.adding(seconds: Self.steadySeconds) { restarts = 0 }
     }

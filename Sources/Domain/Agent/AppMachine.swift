@@ -190,5 +190,10 @@ package struct AppMachine: Hashable, Sendable, Codable {
         }
     }
 
-    package mutating func tick(now: Timestamp) -> [AppEffect] { settle(now: now) }
+    /// A moment that was asked for has come, by the clock of then. Log time may have gone back since, where the region's
+    /// word took the place of a clock that was ahead: then it is asked for again, and no rest grows longer by it.
+    package mutating func tick(now: Timestamp) -> [AppEffect] {
+        shortenRests(now: now)
+        return settle(now: now) + wakes(now: now)
+    }
 }

@@ -90,7 +90,7 @@ extension FleetState {
     }
 
     /// Why a region's workers get no jobs: nobody would confirm what they upload. Nil while it is live.
-    package func absence(of name: RegionName) -> Refusal? {
+    func absence(of name: RegionName) -> Refusal? {
         switch regions[name]?.status {
         case .live: nil
         case .removed: Self.removed(name)

@@ -141,6 +141,15 @@ package struct RegionState: Hashable, Sendable, Codable {
     /// Live peers, ascending.
     package var livePeers: [PeerName] { peers.filter { !$0.value.isSilent }.keys.sorted() }
 
+    /// What a peer should run, by app.
+    package func assignments(of peer: PeerName) -> [Assignment] {
+        let labels = peers[peer]?.labels ?? [:]
+        return targets.keys.sorted().compactMap { targets[$0] }.map {
+            Assignment(
+                app: $0.app, revision: $0.revision, build: $0.build(for: peer, labels: labels), expires: $0.expires)
+        }
+    }
+
     /// The apps whose level may have changed since an earlier count of `levelChanges`; all of them at nil.
     package func apps(changedAfter earlier: UInt64?) -> [AppName] {
         let changed = earlier.flatMap { levelChanges.names(after: $0) }

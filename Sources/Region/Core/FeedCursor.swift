@@ -1,5 +1,4 @@
 import Domain
-import Wire
 
 /// Where a region goes on in the feed: behind what its log has taken over, or further on where parts without facts have
 /// led. Such a move is recorded when it is long, so that a restart does not begin far back.
@@ -16,18 +15,18 @@ struct FeedCursor: Hashable, Sendable {
     }
 
     /// Whether the part is for the log.
-    mutating func answered(_ part: FeedAnswer, taken: LogPosition?) -> Bool {
-        let isRecorded = Self.isNews(part, taken)
-        reached = isRecorded ? nil : part.position
+    mutating func answered(_ facts: [TakenFact], _ position: LogPosition, taken: LogPosition?) -> Bool {
+        let isRecorded = Self.isNews(facts, position, taken)
+        reached = isRecorded ? nil : position
         return isRecorded
     }
 
     /// What was reached is not on the leader's chain any more.
     mutating func forget() { reached = nil }
 
-    private static func isNews(_ part: FeedAnswer, _ taken: LogPosition?) -> Bool {
-        guard let taken, part.facts.isEmpty, part.position.epoch == taken.epoch else { return true }
+    private static func isNews(_ facts: [TakenFact], _ position: LogPosition, _ taken: LogPosition?) -> Bool {
+        guard let taken, facts.isEmpty, position.epoch == taken.epoch else { return true }
         let (end, overflow) = taken.sequence.rawValue.addingReportingOverflow(recordedSequences)
-        return !overflow && part.position.sequence.rawValue >= end
+        return !overflow && position.sequence.rawValue >= end
     }
 }

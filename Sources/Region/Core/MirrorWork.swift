@@ -1,13 +1,13 @@
-import Domain
-import Swarm
+package import Domain
+package import Swarm
 
 /// One thing that the mirror does for one build.
-enum MirrorStep: Hashable, Sendable {
+package enum MirrorStep: Hashable, Sendable {
     case effect(MirrorEffect)
     /// It is stored: let the peers fetch it.
     case offer(OfferedPack)
 
-    var build: BuildID {
+    package var build: BuildID {
         switch self {
         case .effect(let effect): effect.build
         case .offer(let pack): pack.name.build
@@ -24,16 +24,16 @@ enum MirrorStep: Hashable, Sendable {
         }
     }
 
-    enum Kind: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
         case verification, copy, report, offer
     }
 }
 
 /// A stored pack as peers ask for it.
-struct OfferedPack: Hashable, Sendable {
-    var name: PackName
-    var attempt: AttemptNumber
-    var manifest: Digest
+package struct OfferedPack: Hashable, Sendable {
+    package var name: PackName
+    package var attempt: AttemptNumber
+    package var manifest: Digest
 
     /// Nil for one that is not stored.
     init?(_ build: BuildID, _ pack: RegionPack) {
@@ -42,7 +42,9 @@ struct OfferedPack: Hashable, Sendable {
     }
 }
 
-struct MirrorSettings: Hashable, Sendable {
+package struct MirrorSettings: Hashable, Sendable {
+    package init() {}
+
     /// Uploads read back at once.
     var verifications = 4
     /// Packs copied from other regions at once.
@@ -70,7 +72,7 @@ struct MirrorSettings: Hashable, Sendable {
 ///
 /// A step that fails gives its slot back at once and rests alone, so that builds that cannot be helped never hold up the
 /// others.
-struct MirrorWork: Sendable {
+package struct MirrorWork: Sendable {
     /// An effect and an offer of one build are two places.
     private struct Place: Hashable, Comparable {
         var build: BuildID
@@ -97,15 +99,15 @@ struct MirrorWork: Sendable {
     private var running: [Place: MirrorStep] = [:]
     private var offered: [BuildID: OfferedPack] = [:]
     /// The count of the state's journal that was seen; nil before the first look.
-    private(set) var seen: UInt64?
+    package private(set) var seen: UInt64?
 
-    init(settings: MirrorSettings = MirrorSettings(), seed: UInt64) {
+    package init(settings: MirrorSettings = MirrorSettings(), seed: UInt64) {
         self.settings = settings
         generator = SeededGenerator(seed: seed)
     }
 
     /// Takes over what changed. Returns what must not be offered any more.
-    mutating func learned(_ changes: MirrorChanges) -> [PackName] {
+    package mutating func learned(_ changes: MirrorChanges) -> [PackName] {
         seen = changes.count
         var withdrawn: [PackName] = []
         if changes.isWhole { withdrawn += forget(allBut: Set(changes.changes.map(\.build))) }
@@ -135,7 +137,7 @@ struct MirrorWork: Sendable {
     }
 
     /// What to begin now, in build order.
-    mutating func next(now: Int64) -> [MirrorStep] {
+    package mutating func next(now: Int64) -> [MirrorStep] {
         var free: [MirrorStep.Kind: Int] = [:]
         for kind in [.verification, .copy, .report, .offer] as [MirrorStep.Kind] { free[kind] = settings.slots(kind) }
         for step in running.values { free[step.kind, default: 0] -= 1 }
@@ -151,7 +153,7 @@ struct MirrorWork: Sendable {
     }
 
     /// A step has ended well. Returns what must not be offered after all, because the state has moved on meanwhile.
-    mutating func succeeded(_ step: MirrorStep, now: Int64) -> PackName? {
+    package mutating func succeeded(_ step: MirrorStep, now: Int64) -> PackName? {
         let place = Place(step)
         running[place] = nil
         let isWanted = wanted[place]?.step == step
@@ -166,7 +168,7 @@ struct MirrorWork: Sendable {
         return nil
     }
 
-    mutating func failed(_ step: MirrorStep, now: Int64) {
+    package mutating func failed(_ step: MirrorStep, now: Int64) {
         let place = Place(step)
         running[place] = nil
         guard let failures = wanted[place]?.failures, wanted[place]?.step == step else { return }

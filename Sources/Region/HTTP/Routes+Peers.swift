@@ -86,14 +86,10 @@ extension RegionAPI {
     private static func assignments(
         of peer: PeerName, _ state: RegionState, at position: LogPosition, now: Timestamp
     ) -> AssignmentsAnswer {
-        let labels = state.peers[peer]?.labels ?? [:]
-        let targets = state.targets.keys.sorted().compactMap { state.targets[$0] }
+        let assignments = state.assignments(of: peer)
         return AssignmentsAnswer(
-            assignments: targets.map {
-                Assignment(
-                    app: $0.app, revision: $0.revision, build: $0.build(for: peer, labels: labels), expires: $0.expires)
-            },
-            revision: targets.map(\.revision).max() ?? .zero, now: WireTime(now), sequence: position.sequence)
+            assignments: assignments, revision: assignments.map(\.revision).max() ?? .zero, now: WireTime(now),
+            sequence: position.sequence)
     }
 
     @Sendable private func report(_ request: Request, _ context: ServingContext) async throws -> Response {

@@ -125,16 +125,13 @@ struct GlobalRole {
                 if place.advertise == nil { address.port = channel.localAddress?.port ?? address.port }
                 bound("http://\(address)")
             }, logger: logger)
-        let silence = SilenceProjector(
-            name: "region-silence", engine: engine, presence: presence, logger: logger,
-            expected: { state in (state.fleet.liveRegions, state.log.settings.regionSilentSeconds) },
-            command: { GlobalCommand.fleet(.regionSilent($0)) })
+        let plans = globalPlans + [regionSilencePlan(presence)]
         services =
             [
                 EngineRunning(engine: engine),
                 ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger),
             ]
-            + globalProjectors(engine: engine, logger: logger) + (backup?.services ?? []) + [silence, application]
+            + plans.map { Projector($0, engine: engine, logger: logger) } + (backup?.services ?? []) + [application]
     }
 }
 

@@ -1,0 +1,112 @@
+package import Domain
+import Swarm
+
+/// What a region that follows the global log does next, one at a time; each is answered by the fact named with it.
+package enum FeedEffect: Equatable, Sendable {
+    /// Say that the region is there, and learn the release key. Answered by `joined`.
+    case join
+    /// Answered by `looked`.
+    case look
+    /// Ask for the next part, waiting so long for news. Answered by `answered` or `forked`.
+    case ask(after: LogPosition?, waitMilliseconds: Int64)
+    /// Take the part into the log, then drop what it makes superfluous. Answered by `taken`.
+    case take(from: LogSequence, [TakenFact], LogPosition)
+    /// Ask whether a position is on the leader's chain, without waiting. Answered by `answered` or `forked`.
+    case probe(LogPosition)
+    /// Drop what only the other branch knew, and go back. Answered by `taken`.
+    case goBack(to: LogPosition)
+    /// Answered by `rested`.
+    case rest(milliseconds: Int64)
+}
+
+/// How a region follows the global log, as a pure machine: join, then part after part; from another branch of the log
+/// back to the newest position in common. Every effect may fail instead (`failed`): then it rests, ever longer, and joins
+/// again.
+package struct FeedMachine: Sendable {
+    package static let waitMilliseconds: Int64 = 10_000
+    private static let backoff = Backoff(minimumMilliseconds: 500, maximumMilliseconds: 10_000)
+
+    private enum State {
+        case joining, looking, taking, resting
+        case asking(after: LogPosition?)
+        /// `left`: remembered positions that may be in common, the newest last; at worst `origin` is.
+        case probing(LogPosition, left: [LogPosition], origin: LogPosition)
+    }
+
+    private var state = State.joining
+    private var cursor = FeedCursor()
+    /// What this region's log has taken over, and what it remembers of before, oldest first.
+    private var taken: LogPosition?
+    private var remembered: [LogPosition] = []
+    /// In a row.
+    private var failures = 0
+    private var generator: SeededGenerator
+
+    package init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
+
+    package func started() -> FeedEffect { .join }
+
+    package mutating func joined() -> FeedEffect { look() }
+
+    package mutating func looked(taken: LogPosition?, remembered: [LogPosition]) -> FeedEffect {
+        (self.taken, self.remembered) = (taken, remembered)
+        let asked = cursor.next(after: taken)
+        state = .asking(after: asked)
+        return .ask(after: asked, waitMilliseconds: Self.waitMilliseconds)
+    }
+
+    package mutating func answered(_ facts: [TakenFact], _ position: LogPosition) -> FeedEffect {
+        if case .probing(let common, _, _) = state { return goBack(to: common) }
+        guard cursor.answered(facts, position, taken: taken) else { return look() }
+        state = .taking
+        return .take(from: taken?.sequence ?? .zero, facts, position)
+    }
+
+    /// The leader's log has gone another way since the position asked after. Without an origin it does not know yet how to
+    /// go on: the region waits. One of another log is another leader's.
+    package mutating func forked(origin: LogPosition?) -> FeedEffect {
+        switch state {
+        case .asking(let asked):
+            cursor.forget()
+            guard asked == taken else { return look() }
+            guard let origin, let taken, origin.log == taken.log else { return failed() }
+            return probe(remembered.filter { $0 != taken && $0.sequence > origin.sequence }, origin: origin)
+        case .probing(_, let left, let known):
+            return origin == nil ? failed() : probe(left, origin: known)
+        case .joining, .looking, .taking, .resting: return failed()
+        }
+    }
+
+    package mutating func took() -> FeedEffect { look() }
+
+    /// Cut off: what is known is served meanwhile.
+    package mutating func failed() -> FeedEffect {
+        failures += 1
+        state = .resting
+        return .rest(milliseconds: Self.backoff.rest(failures: failures, &generator))
+    }
+
+    package mutating func rested() -> FeedEffect {
+        state = .joining
+        return .join
+    }
+
+    private mutating func look() -> FeedEffect {
+        if case .joining = state {} else { failures = 0 }
+        state = .looking
+        return .look
+    }
+
+    /// The newest remembered position that is on the leader's chain; its start where there is none.
+    private mutating func probe(_ candidates: [LogPosition], origin: LogPosition) -> FeedEffect {
+        var left = candidates
+        guard let next = left.popLast() else { return goBack(to: origin) }
+        state = .probing(next, left: left, origin: origin)
+        return .probe(next)
+    }
+
+    private mutating func goBack(to common: LogPosition) -> FeedEffect {
+        state = .taking
+        return .goBack(to: common)
+    }
+}

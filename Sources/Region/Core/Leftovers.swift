@@ -1,0 +1,35 @@
+package import Domain
+
+/// What may be dropped of a build's attempts. An attempt that is newer than the pack's may be uploading, until the job has
+/// succeeded; of a build that is not known any more nothing is kept.
+package func isLeftover(_ attempt: AttemptNumber, of pack: RegionPack?) -> Bool {
+    guard let pack else { return true }
+    return attempt < pack.attempt || (pack.isSettled && attempt > pack.attempt)
+}
+
+/// What only another branch of the global log knew: the numbers of these jobs are given again.
+package struct OtherBranch: Sendable {
+    /// Known since a later position than the common one.
+    package let packs: [BuildID: RegionPack]
+    private let newest: JobID
+
+    package init(_ state: RegionState, after common: LogSequence) {
+        packs = state.packs.filter { $0.value.since > common }
+        newest = state.followed.newestJob(upTo: common)
+    }
+
+    /// Whether only it can have had this job's packs.
+    package func hasPacks(of job: JobID) -> Bool { hasOutput(of: job) || packs[job] != nil }
+
+    package func hasOutput(of job: JobID) -> Bool { job > newest }
+}
+
+extension GlobalFact {
+    /// The build whose other attempts are over by this fact, or that is over itself.
+    package var namedBuild: BuildID? {
+        switch self {
+        case .packUploaded(let build, _, _, _), .packStored(let build, _, _, _, _), .jobFailed(let build): build
+        case .packLost, .target, .region, .settings: nil
+        }
+    }
+}

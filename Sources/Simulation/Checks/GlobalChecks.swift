@@ -1,0 +1,153 @@
+import Codec
+import Domain
+
+/// What must hold of the global log, told from its durable frames alone.
+struct GlobalChecks {
+    private(set) var queue = QueueChecks()
+    private(set) var fleet = FleetChecks()
+    private(set) var targets = TargetChecks()
+    private(set) var settings = Settings()
+    private(set) var log = LogChecks()
+    /// Keys of commands that may be in the log: handed in, and not answered with "nothing was written".
+    private var possible: [String: Int] = [:]
+
+    typealias Problem = (rule: String, detail: String)
+
+    mutating func submitted(_ key: String) { possible[key, default: 0] += 1 }
+
+    mutating func failed(_ key: String) { possible[key, default: 0] -= 1 }
+
+    mutating func take(
+        _ batch: FrameBatch, codec: GlobalCodec, isSilent: (RegionName, UInt32) -> Bool,
+        wasReadBack: (Digest, RegionName) -> Bool, counts: inout Counts
+    ) -> Problem? {
+        if let problem = log.take(batch) { return problem }
+        for frame in batch.frames {
+            let envelope: Envelope<GlobalEvent>
+            do throws(CodecFailure) {
+                guard let found = try codec.decode(frame) else { continue }
+                envelope = found
+            } catch {
+                return ("durable-log-reads", "\(frame.header.sequence): \(error.message)")
+            }
+            counts.note(codec.typeName(frame.type) ?? "?")
+            if let key = frame.header.key, let times = possible[key], times <= 0 {
+                return ("failed-is-failed", "the command of key \(key) was answered as not written, and is in the log")
+            }
+            if let (rule, detail) = take(envelope, isSilent, wasReadBack) {
+                return (rule, "event \(envelope.sequence): \(detail)")
+            }
+        }
+        return nil
+    }
+
+    private mutating func take(
+        _ envelope: Envelope<GlobalEvent>, _ isSilent: (RegionName, UInt32) -> Bool,
+        _ wasReadBack: (Digest, RegionName) -> Bool
+    ) -> Problem? {
+        let header = envelope.header
+        switch envelope.event {
+        case .log(let event):
+            note(event, at: header.time)
+            return nil
+        case .queue(let event):
+            let gone = targets.goneBuilds
+            return queue.take(event, header, settings: settings, fleet: fleet) { gone.contains($0) }
+        case .replication(let event):
+            return targets.take(event, jobs: queue, fleet: fleet, wasReadBack: wasReadBack)
+        case .targets(let event):
+            return targets.take(event, header, jobs: queue, fleet: fleet, settings: settings)
+        case .fleet(let event):
+            defer { targets.noteGone(fleet) }
+            let seconds = settings.regionSilentSeconds
+            return fleet.take(event, header) { isSilent($0, seconds) }
+        }
+    }
+
+    private mutating func note(_ event: LogEvent, at time: Timestamp) {
+        switch event {
+        case .engineStarted, .engineStalled, .clockJumped: queue.floor = max(queue.floor, time)
+        case .settingsChanged(let next): settings = next
+        case .epochStarted, .levelRaised, .refused, .stateHashed: break
+        }
+    }
+}
+
+/// What must hold of every log: no gap, no way back in time, every frame of its batch's chain.
+struct LogChecks {
+    private(set) var end: LogPosition?
+    private var time = Timestamp.zero
+
+    mutating func take(_ batch: FrameBatch) -> (rule: String, detail: String)? {
+        let before = end ?? .start(of: batch.end.log)
+        var sequence = before.sequence
+        for frame in batch.frames {
+            guard frame.header.sequence == sequence.next else {
+                return ("no-gaps", "\(frame.header.sequence) follows \(sequence)")
+            }
+            guard frame.header.time >= time else {
+                return ("time-goes-on", "\(frame.header.sequence) is before the event before it")
+            }
+            (sequence, time) = (frame.header.sequence, frame.header.time)
+        }
+        guard (try? FrameCodec.chain(after: before.chain, batch.frames)) == batch.end.chain else {
+            return ("chain", "the batch that ends at \(batch.end.sequence) is not on the chain")
+        }
+        end = batch.end
+        return nil
+    }
+}
+
+/// What must hold of a region's log.
+struct RegionChecks {
+    private var log = LogChecks()
+    private var revisions: [AppName: Revision] = [:]
+    /// What peers were last told, by app.
+    private var told: [AppName: Revision] = [:]
+    private var followed: LogPosition?
+
+    mutating func take(
+        _ batch: FrameBatch, codec: RegionalCodec, isSilent: (PeerName) -> Bool, counts: inout Counts
+    ) -> (rule: String, detail: String)? {
+        if let problem = log.take(batch) { return problem }
+        for frame in batch.frames {
+            guard let envelope = try? codec.decode(frame) else {
+                return ("durable-log-reads", "\(frame.header.sequence) of a region")
+            }
+            counts.note(codec.typeName(frame.type) ?? "?")
+            switch envelope.event {
+            case .followed(let position):
+                if let followed, position.sequence < followed.sequence {
+                    return ("follows-forwards", "\(position.sequence) after \(followed.sequence)")
+                }
+                followed = position
+            case .refollowed(let position): followed = position
+            case .taken(.target(let target), _):
+                revisions[target.app] = max(revisions[target.app] ?? .zero, target.revision)
+            case .peerSilent(let name): if !isSilent(name) { return ("silence-is-silence", "peer \(name) was heard") }
+            case .log, .taken, .packStored, .packLost, .peerEnrolled, .peerChanged, .peerReturned: break
+            }
+        }
+        return nil
+    }
+
+    /// Assignments of one answer to one peer, checked against every target that there ever was.
+    mutating func assigned(
+        _ assignments: [Assignment], issued: [Revision: Target]
+    ) -> (rule: String, detail: String)? {
+        for assignment in assignments {
+            let old = told[assignment.app] ?? .zero
+            guard assignment.revision >= old else {
+                return ("a-region-never-goes-back", "\(assignment.app) \(assignment.revision) after \(old)")
+            }
+            told[assignment.app] = assignment.revision
+            guard let target = issued[assignment.revision], target.app == assignment.app,
+                assignment.build == target.current || assignment.build == target.base
+            else { return ("only-what-was-issued", "\(assignment.app) \(assignment.revision)") }
+            guard assignment.revision == revisions[assignment.app] else {
+                return ("newest-known-target", "\(assignment.app) \(assignment.revision) is not the newest here")
+            }
+        }
+        return nil
+    }
+}

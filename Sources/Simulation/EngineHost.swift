@@ -1,0 +1,271 @@
+import Codec
+import Domain
+import Engine
+import Ports
+
+/// A writer whatever its aggregate: the true one, or one with a planted bug.
+protocol Writing<State, Command, Answer> {
+    associatedtype State
+    associatedtype Command: Sendable
+    associatedtype Answer: Sendable
+
+    var state: State { get }
+    var head: LogPosition { get }
+    var logTime: Timestamp { get }
+    var tickMilliseconds: Int { get }
+
+    mutating func start() throws(EngineFailure)
+    mutating func take(_ submissions: [Submission<Command>], fact: LogEvent?) -> Taken<State, Answer>
+}
+
+/// What a turn of the writer came to.
+struct Taken<State, Answer: Sendable> {
+    var answers: [Result<CommandOutcome<Answer>, EngineFailure>]
+    var hashable: (state: State, at: LogSequence)?
+    var failure: EngineFailure?
+}
+
+/// The engine's own writer, behind that face.
+struct AggregateWriter<A: Aggregate>: Writing {
+    private var writer: EngineWriter<A>
+
+    init(
+        store: SimulatedStore, codec: any EventCodec<A.Event>, clock: SimulatedClock,
+        configuration: EngineConfiguration
+    ) throws(EngineFailure) {
+        let replay = try Replay<A>.whole(store, codec: codec, hashing: configuration.hashing)
+        let hashing = configuration.hashing
+        writer = EngineWriter(
+            after: replay, store: store, codec: codec, clock: clock, configuration: configuration
+        ) { () throws(EngineFailure) in try Replay<A>.whole(store, codec: codec, hashing: hashing) }
+    }
+
+    var state: A.State { writer.core.state }
+    var head: LogPosition { writer.core.head }
+    var logTime: Timestamp { writer.core.clock.now }
+    var tickMilliseconds: Int { writer.tickMilliseconds }
+
+    mutating func start() throws(EngineFailure) { _ = try writer.start() }
+
+    mutating func take(_ submissions: [Submission<A.Command>], fact: LogEvent?) -> Taken<A.State, A.Answer> {
+        let turn = writer.take(submissions, facts: fact.map { [$0] } ?? [])
+        let hashable = turn.kept.flatMap { $0.isHashed ? ($0.state, $0.position.sequence) : nil }
+        return Taken(answers: turn.answers, hashable: hashable, failure: turn.failure)
+    }
+}
+
+/// One engine on a simulated machine: the writer's real turns over a simulated disk, each flush taking its time.
+///
+/// As with the engine's service, commands wait while a batch is flushed, and reads see durable state only.
+final class EngineHost<A: Aggregate> {
+    typealias Answer = Result<CommandOutcome<A.Answer>, EngineFailure>
+    typealias AnyWriter = any Writing<A.State, A.Command, A.Answer>
+    typealias Maker = (SimulatedStore, SimulatedClock, EngineConfiguration) throws(EngineFailure) -> AnyWriter
+
+    private struct Waiting {
+        var submission: Submission<A.Command>
+        var answer: (Answer) -> Void
+    }
+
+    private struct Waiter {
+        var number: UInt64
+        var after: LogSequence
+        var body: () -> Void
+    }
+
+    unowned let world: World
+    let node: Node
+    let store: SimulatedStore
+    let codec: any EventCodec<A.Event>
+    var configuration: EngineConfiguration
+    private let make: Maker
+    private var writer: AnyWriter?
+    private var inbox: [Waiting] = []
+    private var reads: [(A.State, LogPosition, Timestamp) -> Void] = []
+    private var waiters: [Waiter] = []
+    private var lastWaiter: UInt64 = 0
+    /// A turn is due, or its batch in flight.
+    private var isTurning = false
+    private var fact: LogEvent?
+    /// The durable head, as others are told it.
+    private(set) var head: LogPosition
+    /// Sees every durable batch once, in order.
+    var observe: (FrameBatch) -> Void = { _ in }
+    private var observed = LogSequence.zero
+    /// A key that was handed in; or whose command was answered as not written.
+    var onKey: (_ key: String, _ isFailed: Bool) -> Void = { _, _ in }
+    /// The process ends by itself: the log failed twice.
+    var onFailure: () -> Void = {}
+    /// One commit in a thousand is this slow.
+    var slowFlushPerMille = 0
+
+    init(
+        world: World, node: Node, identity: LogIdentity, codec: any EventCodec<A.Event>,
+        configuration: EngineConfiguration, make: @escaping Maker
+    ) {
+        (self.world, self.node, self.codec, self.configuration, self.make) = (world, node, codec, configuration, make)
+        store = SimulatedStore(identity: identity)
+        head = .start(of: identity)
+    }
+
+    /// What is in the log already was seen elsewhere.
+    func skip(to position: LogPosition) { (head, observed) = (position, position.sequence) }
+
+    /// The state as the writer has it, maybe not durable yet: for checks only.
+    var state: A.State? { isTurning ? nil : writer?.state }
+
+    // MARK: Life
+
+    /// Replays the log through the real decoder, and says that it has started; `ready` when that is durable.
+    func start(ready: @escaping () -> Void) {
+        do throws(EngineFailure) {
+            var writer = try make(store, node.clock, configuration)
+            try writer.start()
+            self.writer = writer
+            flush { [self] in
+                tick()
+                ready()
+            }
+        } catch {
+            world.note(node.name, "does not start: \(error)")
+            world.counts.note("start failed")
+            (writer, isTurning) = (nil, false)
+            store.settle()
+            onFailure()
+        }
+    }
+
+    /// Forgets everything but the disk.
+    func crash(losesPower: Bool) {
+        let remains = store.crash(losesPower: losesPower, &world.chance)
+        world.counts.note("in flight at a crash: \(remains.rawValue)")
+        (writer, isTurning, fact) = (nil, false, nil)
+        (inbox, reads, waiters) = ([], [], [])
+    }
+
+    // MARK: Commands and reads
+
+    func submit(_ submission: Submission<A.Command>, answer: @escaping (Answer) -> Void) {
+        guard writer != nil else { return answer(.failure(EngineFailure(code: .stopped, message: "not started"))) }
+        guard inbox.count < configuration.maximumWaiting else {
+            return answer(.failure(EngineFailure(code: .busy, message: "too many commands wait")))
+        }
+        guard let key = submission.key else {
+            inbox.append(Waiting(submission: submission, answer: answer))
+            return turnSoon()
+        }
+        onKey(key, false)
+        inbox.append(
+            Waiting(submission: submission) { [self] result in
+                if case .failure(let failure) = result, failure.code == .failed { onKey(key, true) }
+                answer(result)
+            })
+        turnSoon()
+    }
+
+    /// Looks at the durable state: now, or behind the flush. Never at all if the process ends before.
+    func read(_ body: @escaping (A.State, LogPosition, Timestamp) -> Void) {
+        guard let writer else { return }
+        if isTurning { reads.append(body) } else { body(writer.state, writer.head, writer.logTime) }
+    }
+
+    /// Runs the body when the durable head is past a sequence, or the time is over.
+    func awaitChange(after sequence: LogSequence, milliseconds: Int64, _ body: @escaping () -> Void) {
+        if head.sequence > sequence { return world.after(0, on: node, body) }
+        lastWaiter += 1
+        let number = lastWaiter
+        waiters.append(Waiter(number: number, after: sequence, body: body))
+        world.after(milliseconds: milliseconds, on: node) { [self] in
+            guard let place = waiters.firstIndex(where: { $0.number == number }) else { return }
+            waiters.remove(at: place)
+            body()
+        }
+    }
+
+    // MARK: Turns
+
+    private func turnSoon() {
+        guard !isTurning else { return }
+        isTurning = true
+        world.after(world.among(20...200), on: node) { [self] in turn() }
+    }
+
+    private func tick() {
+        guard let milliseconds = writer?.tickMilliseconds else { return }
+        world.after(milliseconds: Int64(milliseconds), on: node) { [self] in
+            if !isTurning { turn() }
+            tick()
+        }
+    }
+
+    private func turn() {
+        guard writer != nil else { return }
+        isTurning = true
+        let work = inbox.prefix(configuration.maximumBatch)
+        let before = writer?.head.sequence ?? .zero
+        guard let taken = writer?.take(work.map(\.submission), fact: fact.take()) else { return }
+        inbox.removeFirst(taken.answers.count)
+        if let (state, sequence) = taken.hashable { hash(state, at: sequence) }
+        let answers = zip(work, taken.answers).map { waiting, answer in { waiting.answer(answer) } }
+        let finish = { [self] in
+            for answer in answers { answer() }
+            if let failure = taken.failure {
+                world.note(node.name, "ends: \(failure)")
+                world.counts.note("engine ended by its log")
+                onFailure()
+            } else if !inbox.isEmpty {
+                turnSoon()
+            }
+        }
+        guard writer?.head.sequence != before else {
+            isTurning = false
+            return settle(finish)
+        }
+        flush(finish)
+    }
+
+    /// The disk takes its time; then the batch is durable, seen and answered.
+    private func flush(_ finish: @escaping () -> Void) {
+        isTurning = true
+        let isSlow = world.happens(perMille: slowFlushPerMille)
+        if isSlow { world.counts.note("slow flush") }
+        world.after(world.among(isSlow ? 50_000...3_000_000 : 100...1500), on: node) { [self] in
+            store.settle()
+            isTurning = false
+            settle(finish)
+        }
+    }
+
+    private func settle(_ finish: () -> Void) {
+        guard let writer else { return }
+        publish(writer.head)
+        let due = reads
+        reads = []
+        for read in due { read(writer.state, writer.head, writer.logTime) }
+        finish()
+        let ready = waiters.filter { $0.after < head.sequence }
+        waiters.removeAll { $0.after < head.sequence }
+        for waiter in ready { waiter.body() }
+    }
+
+    /// Everybody may see what is durable.
+    private func publish(_ position: LogPosition) {
+        guard position.sequence > observed else { return }
+        head = position
+        do throws(StoreFailure) {
+            for batch in try store.read(after: observed, maximumFrames: .max) {
+                world.counts.appended += UInt64(batch.frames.count)
+                observed = batch.end.sequence
+                observe(batch)
+            }
+        } catch {
+            world.broken("durable-log-reads", "\(node.name): \(error)")
+        }
+    }
+
+    private func hash(_ state: A.State, at sequence: LogSequence) {
+        guard let digest = try? StateCodec.stateHash(state) else { return }
+        world.counts.note("state hashed")
+        fact = .stateHashed(at: sequence, fingerprint: A.reducerFingerprint, digest: digest)
+    }
+}
