@@ -7,7 +7,7 @@ import Simulation
 import Synchronization
 
 /// `tools/simulate`: runs worlds from seeds, says what they reached, and stops at the first broken rule of each.
-struct Simulate: ParsableCommand {
+struct Simulate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate",
         abstract: "Runs the whole system in one deterministic process, with faults, and checks its rules.",
@@ -28,11 +28,15 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Print everything that happens.") var trace = false
     @Flag(help: "Print one JSON object a run, and one of the sum.") var json = false
 
-    func run() throws {
+    func run() async throws {
         let range = try range()
         var options = SimulationOptions(seed: 0)
         (options.steps, options.canary) = (steps, canary)
-        if let from { options.history = try LogPlace.recorded(at: from) }
+        if let from { options.history = try await LogPlace.recorded(at: from) }
+        try run(range, options)
+    }
+
+    private func run(_ range: (first: UInt64?, last: UInt64), _ options: SimulationOptions) throws {
         let total = Mutex((counts: Counts(), broken: 0, processor: 0.0))
         let (common, start) = (options, Date())
         let lanes = trace ? 1 : max(1, jobs ?? ProcessInfo.processInfo.activeProcessorCount)
@@ -173,4 +177,4 @@ extension String {
     }
 }
 
-Simulate.main()
+await Simulate.main()

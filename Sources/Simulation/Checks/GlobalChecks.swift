@@ -68,7 +68,7 @@ struct GlobalChecks {
         switch event {
         case .engineStarted, .engineStalled, .clockJumped: queue.floor = max(queue.floor, time)
         case .settingsChanged(let next): settings = next
-        case .epochStarted, .levelRaised, .refused, .stateHashed: break
+        case .epochStarted, .levelRaised, .refused, .stateHashed, .backupProved, .payloadRedacted: break
         }
     }
 }

@@ -258,7 +258,12 @@ package struct WhatIf {
 
     /// The engine's own word is the world's; a state's hash is of another state.
     private mutating func record(_ fact: LogEvent, _ command: Command) {
-        if case .stateHashed = fact { return }
+        switch fact {
+        case .stateHashed, .backupProved: return
+        case .engineStarted, .engineStalled, .clockJumped, .epochStarted, .levelRaised, .settingsChanged, .refused,
+            .payloadRedacted:
+            break
+        }
         do {
             try log.record(fact, like: command.header)
             place(command, log.batches.last?.frames ?? [])
