@@ -170,18 +170,24 @@ private enum Unreplicated: Mutant {
     }
 }
 
+extension JobRequest {
+    fileprivate func forced(_ isForced: Bool) -> JobRequest {
+        JobRequest(
+            app: app, repository: repository, commit: commit, recipePath: recipePath, priority: priority,
+            isForced: isForced)
+    }
+}
+
 private enum ForgetsBuilds: Mutant {
     static func seen(_ command: GlobalCommand, _ state: GlobalState) -> GlobalCommand {
-        guard case .queue(.enqueue(var request)) = command, !request.isForced else { return command }
-        request.isForced = true
-        return .queue(.enqueue(request))
+        guard case .queue(.enqueue(let request)) = command, !request.isForced else { return command }
+        return .queue(.enqueue(request.forced(true)))
     }
 
     static func told(_ events: [GlobalEvent], _ state: GlobalState) -> [GlobalEvent] {
         events.map { event in
-            guard case .queue(.enqueued(let job, var request)) = event else { return event }
-            request.isForced = false
-            return .queue(.enqueued(job, request))
+            guard case .queue(.enqueued(let job, let request)) = event else { return event }
+            return .queue(.enqueued(job, request.forced(false)))
         }
     }
 }

@@ -141,7 +141,7 @@ extension Simulation {
         }
         answers[key] = found
         guard case .queue(.enqueue(let request)) = command, case .queue(.enqueued(let job, _)) = found else { return }
-        if checks.queue.jobs[job]?.buildOnceKey != request.buildOnceKey {
+        if checks.queue.jobs[job]?.buildOnceKey != request.buildOnceKey.text {
             world.broken("an-answered-job-is-there", "job \(job) was answered to key \(key)")
         }
     }

@@ -45,7 +45,7 @@ struct QueueChecks {
         switch event {
         case .enqueued(let job, let request): return enqueued(job, request, gone: gone)
         case .enqueueReused(let job, let request):
-            return jobs[job]?.buildOnceKey == request.buildOnceKey
+            return jobs[job]?.buildOnceKey == request.buildOnceKey.text
                 ? nil : ("build-once", "job \(job) answered a request for something else")
         case .claimed(let job, let attempt, let worker, let lease):
             return claimed(job, attempt, worker, lease, header, fleet)
@@ -83,7 +83,7 @@ struct QueueChecks {
     ) -> (rule: String, detail: String)? {
         count += 1
         guard id.rawValue == count else { return ("ids-have-no-gaps", "job \(id) is the \(count). one") }
-        let key = request.buildOnceKey
+        let key = request.buildOnceKey.text
         defer {
             jobs[id] = Job(request: request, buildOnceKey: key)
             byKey[key, default: []].append(id)

@@ -7,6 +7,7 @@ import Simulation
 import Synchronization
 
 /// `tools/simulate`: runs worlds from seeds, says what they reached, and stops at the first broken rule of each.
+@main
 struct Simulate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate",
@@ -176,5 +177,3 @@ extension String {
         String(repeating: " ", count: max(0, width - count)) + self
     }
 }
-
-await Simulate.main()
