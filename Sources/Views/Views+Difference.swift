@@ -42,7 +42,9 @@ extension Views {
         defer { try? ViewFile<Mapping>.remove(scratch) }
         try make(scratch, codec: codec, settings: settings) { file throws(ViewsFailure) in
             while file.position?.sequence ?? .zero < end.sequence {
-                guard try file.apply(from: store, maximumFrames: settings.eventsAtOnce, upTo: end.sequence) else { return }
+                guard try file.apply(from: store, maximumFrames: settings.eventsAtOnce, upTo: end.sequence) else {
+                    return
+                }
                 progress(file.position?.sequence ?? .zero)
             }
         }

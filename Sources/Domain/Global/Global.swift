@@ -146,7 +146,8 @@ package enum Global: Aggregate {
         switch event {
         case .engineStarted, .engineStalled, .clockJumped:
             state.queue.leaseFloor = max(state.queue.leaseFloor, time)
-        case .epochStarted, .levelRaised, .settingsChanged, .refused, .stateHashed, .backupProved, .payloadRedacted: break
+        case .epochStarted, .levelRaised, .settingsChanged, .refused, .stateHashed, .backupProved, .payloadRedacted:
+            break
         }
     }
 
