@@ -2,6 +2,7 @@ import Domain
 import Logging
 import Ports
 import Processes
+import Synchronization
 
 extension AppRunner {
     func perform(_ effect: AppEffect, _ state: inout State, in group: inout DiscardingTaskGroup) async {
@@ -20,9 +21,12 @@ extension AppRunner {
             report.detail = oneLine(report.detail.utf8)
             self.report(app, report)
         case .wake(let moment):
+            // Asked for at every tick until it comes; one timer is enough.
+            guard timers.withLock({ $0.insert(moment).inserted }) else { return }
             let pause = max(0, moment.millisecondsSince(now()))
             group.addTask {
                 try? await Task.sleep(for: .milliseconds(pause))
+                self.timers.withLock { _ = $0.remove(moment) }
                 if !Task.isCancelled { self.tell(.tick) }
             }
         }

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import Ports
 import Processes
+import Synchronization
 
 /// What has happened to one app, in the machine's words.
 enum AppFact: Sendable {
@@ -36,6 +37,8 @@ final class AppRunner: Sendable {
     let report: @Sendable (AppName, PeerApp) -> Void
     let logger: Logger
     let buildWork = BuildQueue()
+    /// Moments that a task waits for.
+    let timers = Mutex(Set<Timestamp>())
 
     private let seed: UInt64
     private let facts: AsyncStream<AppFact>

@@ -21,6 +21,7 @@ package final class ChangeSignal: Sendable {
     /// Wakes everyone who waits for less than this position.
     package func advance(to position: LogPosition) {
         resume { waiters in
+            if waiters.position == position { return [] }
             waiters.position = position
             return waiters.waiting.filter { $0.value.after < position.sequence }.map(\.key)
         }

@@ -254,7 +254,7 @@ package final class EngineService<A: Aggregate>: Sendable {
         }
     }
 
-    /// Tells the log that a backup was restored to the state there; lost if the writer's next commit fails.
+    /// Tells the log that a backup was restored to the state there.
     package func backupProved(at sequence: LogSequence, state digest: Digest, milliseconds: UInt64) {
         hash.withLock { hash in
             hash.proof = .backupProved(
@@ -368,10 +368,12 @@ extension EngineService {
                 submissions.append(submission)
                 answers.append(answer)
             }
-            let turn = writer.take(
-                submissions, facts: service.hash.withLock { [$0.fact.take(), $0.proof.take()] }.compactMap(\.self))
+            let (fact, proof) = service.hash.withLock { ($0.fact.take(), $0.proof.take()) }
+            let turn = writer.take(submissions, facts: [fact, proof].compactMap(\.self))
             if let trouble = turn.trouble {
                 service.logger.error("commit failed", metadata: ["failure": "\(trouble)"])
+                // Said again in the next batch, unless there is a newer one; twice does no harm.
+                service.hash.withLock { ($0.fact, $0.proof) = ($0.fact ?? fact, $0.proof ?? proof) }
             }
             service.signal.advance(to: writer.core.head)
             if let kept = turn.kept { service.keep(kept) }

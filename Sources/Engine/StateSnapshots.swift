@@ -95,6 +95,10 @@ extension Replay {
         guard snapshot.fingerprint == A.reducerFingerprint else {
             throw SnapshotProblem("other reducers made its state")
         }
+        // Whoever knows them now may make something of them.
+        guard snapshot.unknownEvents == 0 else {
+            throw SnapshotProblem("a version made it that did not know \(snapshot.unknownEvents) of its events")
+        }
         let position: LogPosition?
         do throws(StoreFailure) { position = try store.position(at: snapshot.position.sequence) } catch {
             throw SnapshotProblem("the log cannot be read: \(error)")

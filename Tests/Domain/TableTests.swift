@@ -135,8 +135,10 @@ struct BuildOnceKeyTests {
         #expect(request(priority: 5, isForced: true).buildOnceKey == request().buildOnceKey)
         #expect(request(repository: "https://git.example/web.git").buildOnceKey == request().buildOnceKey)
         #expect(request(repository: "https://git.example/other").buildOnceKey != request().buildOnceKey)
-        let (one, other) = (request(repository: "/é"), request(repository: "/e\u{301}"))
-        #expect(one.buildOnceKey == other.buildOnceKey)
-        #expect(one.buildOnceKey.hashValue == other.buildOnceKey.hashValue)
+        for (one, other) in [("/é", "/e\u{301}"), ("/K", "/\u{212A}"), ("/a;", "/a\u{37E}"), ("/`é", "/\u{1FEF}é")] {
+            let (one, other) = (request(repository: one).buildOnceKey, request(repository: other).buildOnceKey)
+            #expect(one == other)
+            #expect(one.hashValue == other.hashValue)
+        }
     }
 }

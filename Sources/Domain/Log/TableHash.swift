@@ -34,9 +34,19 @@ struct TableHash {
     }
 
     private mutating func feedNormalised(_ text: String) {
+        var plain = ""
+        for scalar in text.unicodeScalars { plain.unicodeScalars.append(Self.asASCII(scalar)) }
+        if feedBytes(plain.utf8Span.span) { return }
         var hasher = Hasher()
         hasher.combine(text)
         feed(UInt64(bitPattern: Int64(hasher.finalize())))
+    }
+
+    /// The only three that are canonically equal to an ASCII one: a text may be equal to one of plain ASCII by them.
+    private static func asASCII(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
+        if scalar == "\u{212A}" { return "K" }
+        if scalar == "\u{037E}" { return ";" }
+        return scalar == "\u{1FEF}" ? "`" : scalar
     }
 
     /// Whether they are ASCII; nothing is fed otherwise.
