@@ -245,6 +245,7 @@ let package = Package(
 // `tools/test-release` builds these rooms alone, under optimisation.
 if Context.environment["DROVER_ROOMS"] == "log" {
     let rooms: Set = ["CLMDB", "CChecksum", "CZstd", "Domain", "Ports", "Codec", "LMDB", "EventLog"]
+    package.products = []
     package.targets.removeAll {
         !rooms.contains($0.name.replacing("Tests", with: "")) || $0.name == "DomainTests" || $0.name == "CodecTests"
     }
