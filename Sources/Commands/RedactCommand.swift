@@ -13,8 +13,8 @@ struct RedactCommand: AsyncParsableCommand {
             LOG is a log's directory (with data.mdb), or a data directory, whose global log is taken. Reasons, details and \
             repository addresses go; names, ids, numbers and digests stay, and so do the event's actor and idempotency \
             key, which the chain covers. The chain stays valid, and an event behind the end records who did it and why. \
-            Views and snapshots beside the log are removed and made again at the next start. Exports, backups, archives \
-            and the logs of regions hold copies of their own. A job that is still open cannot be built without its \
+            Views and snapshots beside the log are removed and made again at the next start. The next round of a backup \
+            takes the texts out there too. Exports, archives and the logs of regions hold copies of their own. A job that is still open cannot be built without its \
             repository's address: cancel it first.
             """)
 

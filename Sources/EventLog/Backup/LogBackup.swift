@@ -24,14 +24,14 @@ package struct LogBackup {
     /// After rounds that failed.
     package static let maximumPauseMilliseconds: Int64 = 5000
 
-    private let log: EventLog
+    let log: EventLog
     private let kind: LogKind
-    private let store: any BlobStore
+    let store: any BlobStore
     /// Where the log's engine keeps what the log names.
     private let blobs: any BlobStore
     private let settings: Settings
     /// The newest index, once looked at; nil in a store that has none.
-    package private(set) var index: BackupIndex?
+    package internal(set) var index: BackupIndex?
     private var isOpen = false
     /// Pieces that no index names, of rounds that failed.
     private var unnamed: Set<SegmentName> = []
@@ -54,9 +54,21 @@ package struct LogBackup {
     package mutating func round() async throws -> LogPosition {
         if !isOpen { try await open() }
         let head = try await log.offPool { [log] () throws(StoreFailure) in try log.head() }
+        try await clean()
+        while head.sequence > index?.end.sequence ?? .zero {
+            try await step(upTo: head)
+            try await clean()
+        }
+        return index?.end ?? head
+    }
+
+    /// Goes on to the head or, where redactions are recorded before it, to the last record: until the store is clean, its
+    /// states are those that were hashed up to there, not the ones behind.
+    private mutating func step(upTo newest: LogPosition) async throws {
         let old = index
-        guard head.sequence > old?.end.sequence ?? .zero else { return old?.end ?? head }
-        try await putBlobs(after: old?.end ?? .start(of: log.identity), upTo: head)
+        let recorded = try await putBlobs(after: old?.end ?? .start(of: log.identity), upTo: newest)
+        let head = old == nil ? newest : recorded ?? newest
+        let isClean = recorded == nil && (old.map { $0.clean == $0.end.sequence } ?? true)
         var (sealed, pieces) = (old?.sealed ?? .start(of: log.identity), old?.tail ?? [])
         let kept = TailPlan.kept(pieces.map(\.bytes))
         let base = kept == 0 ? sealed : pieces[kept - 1].name.end
@@ -71,8 +83,7 @@ package struct LogBackup {
         try await put(
             BackupIndex(
                 generation: (old?.generation ?? 0) + 1, kind: kind, sealed: sealed, tail: pieces,
-                written: Int64(Date().timeIntervalSince1970 * 1000)))
-        return head
+                written: Int64(Date().timeIntervalSince1970 * 1000), clean: isClean ? head.sequence : old?.clean))
     }
 
     /// Round after round, as the log grows, until the task is cancelled or the report says that it is enough.
@@ -163,6 +174,8 @@ extension LogBackup {
         if let sound = newest.sound {
             index = try await resumed(sound)
             index?.generation = max(sound.generation, newest.last)
+            // What was recorded behind may have been on another branch.
+            if let end = index?.end.sequence { index?.clean = sound.clean.map { min($0, end) } }
             try? await sweep(behind: sound)
         } else if newest.last > 0 {
             // Damaged ones only: what they named is written again.
@@ -191,28 +204,27 @@ extension LogBackup {
         return common
     }
 
-    /// The blobs that new events name, before an index says that the events are there.
-    private mutating func putBlobs(after position: LogPosition, upTo head: LogPosition) async throws {
-        var (end, missing, copied) = (position, UInt64(0), UInt64(0))
+    /// The blobs that new events name, before an index says that the events are there. Returns the end of the last batch
+    /// that records a redaction.
+    private mutating func putBlobs(after position: LogPosition, upTo head: LogPosition) async throws -> LogPosition? {
+        var (end, missing, copied, recorded) = (position, UInt64(0), UInt64(0), LogPosition?.none)
         while end.sequence < head.sequence {
-            let (next, digests) = try await names(after: end, upTo: head)
-            guard next.sequence > end.sequence else { break }
-            for digest in digests {
+            let batches = try await batches(after: end, upTo: head)
+            guard let next = batches.last?.end else { break }
+            for digest in Set(batches.flatMap(\.namedBlobs)) {
                 if try await copy(digest) { copied += 1 } else { missing += 1 }
             }
+            recorded = batches.last { !$0.recordedRedactions.isEmpty }?.end ?? recorded
             end = next
         }
         (missingBlobs, copiedBlobs) = (missingBlobs + missing, copiedBlobs + copied)
+        return recorded
     }
 
-    private func names(
-        after position: LogPosition, upTo head: LogPosition
-    ) async throws -> (end: LogPosition, digests: Set<Digest>) {
+    func batches(after position: LogPosition, upTo head: LogPosition) async throws -> [StoredBatch] {
         let frames = settings.framesAtOnce
         return try await log.offPool { [log] () throws(StoreFailure) in
-            let batches = try log.readStored(after: position, maximumFrames: frames)
-                .filter { $0.end.sequence <= head.sequence }
-            return (batches.last?.end ?? position, Set(batches.flatMap(\.namedBlobs)))
+            try log.readStored(after: position, maximumFrames: frames).filter { $0.end.sequence <= head.sequence }
         }
     }
 
@@ -272,6 +284,21 @@ extension StoredBatch {
             return Codec.namedBlobs(
                 type: layout.type, schemaRevision: layout.schemaRevision,
                 payload: frame.extracting(layout.payloadRange))
+        }
+    }
+
+    private static let redactionType = eventType(named: "payload-redacted")
+
+    /// The events that the batch's events say were redacted. The record is the same in both kinds of log.
+    var recordedRedactions: [LogSequence] {
+        ends.indices.compactMap { index in
+            let frame = bytes.span.extracting(range(index))
+            guard let layout = try? FrameLayout(frame), layout.type == Self.redactionType, !layout.isRedacted,
+                case .log(.payloadRedacted(let sequence, _, _, _))? = try? GlobalCodec().decode(
+                    type: layout.type, schemaRevision: layout.schemaRevision,
+                    payload: frame.extracting(layout.payloadRange))
+            else { return nil }
+            return sequence
         }
     }
 }
