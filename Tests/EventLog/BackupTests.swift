@@ -188,6 +188,93 @@ import Testing
         #expect(sealed.count > 5 && Set(sealed).count == sealed.count)
     }
 
+    /// What a damaged index named is not known, so nothing goes because of it that the newest one names.
+    @Test func aDamagedIndexCostsTheNewestNothing() async throws {
+        for damaged in 1...24 {
+            store.state.withLock { $0.blobs = [:] }
+            let place = scratch.inside("log-\(damaged)")
+            let log = try createLog(place)
+            var backup = backup(log)
+            for _ in 1...damaged + 3 {
+                try grow(by: 3, log)
+                _ = try await backup.round()
+            }
+            let index = try #require(names("index").first { Int($0.suffix(20)) == damaged })
+            store.change(index) { $0?[20] ^= 1 }
+            // What it read before a start, a backup does not read again.
+            backup = self.backup(log)
+            for _ in 1...9 {
+                try grow(by: 3, log)
+                _ = try await backup.round()
+                #expect(try await restore().passedOver.allSatisfy { $0.hasPrefix("index \(damaged) ") })
+                #expect(try await restore().end == log.head(), "index \(damaged) is damaged")
+            }
+        }
+    }
+
+    /// An index that is stored though its answer was lost names its pieces: they are not removed as leftovers.
+    @Test func everyKeptIndexIsWholeAfterALostAnswer() async throws {
+        var backup = backup()
+        for lost in 0..<30 {
+            try grow(by: 4)
+            store.fail(after: lost % 3, losingAnswers: true)
+            _ = try? await backup.round()
+            store.fail(after: nil)
+            for _ in 0..<3 {
+                try grow(by: 2)
+                _ = try? await backup.round()
+            }
+            let reader = BackupReader(store: store)
+            // An older one that could not be removed yet does not count.
+            let last = try #require(try await reader.generations(of: testIdentity).last)
+            for generation in try await reader.generations(of: testIdentity) where generation + 8 > last {
+                let index = try #require(try await reader.index(testIdentity, generation))
+                _ = try await reader.batches(of: index) { _ in }
+            }
+        }
+    }
+
+    /// One damaged segment of the old branch does not end the backup of the new one.
+    @Test(arguments: [true, false]) func aDamagedSegmentDoesNotStopANewEpoch(isGone: Bool) async throws {
+        var backup = backup()
+        for _ in 1...20 {
+            try grow(by: 10)
+            _ = try await backup.round()
+        }
+        _ = try await restore("short", until: 150)
+        let sealed = try #require(names("segments").dropFirst().first)
+        store.change(sealed) { bytes in
+            // In the footer, which says what stands before the segment.
+            if isGone { bytes = nil } else if let count = bytes?.count { bytes?[count - 120] ^= 1 }
+        }
+        let short = try EventLog.open(directory: scratch.inside("short"), mode: .write, settings: smallSettings())
+        _ = try short.append(testFrames(151...153, epoch: 2))
+        var other = self.backup(short)
+        #expect(try await other.round() == short.head())
+        #expect(try await restore().end == short.head())
+    }
+
+    /// A segment that a disk does not give for a while stays: only one whose bytes are wrong is put again.
+    @Test func aSegmentThatCannotBeReadIsNotRemoved() async throws {
+        var backup = backup()
+        for _ in 1...12 {
+            try grow(by: 10)
+            _ = try await backup.round()
+        }
+        let sealed = try #require(names("segments").first)
+        store.change(sealed) { $0?[60] ^= 1 }
+        let damaged = store.state.withLock { $0.blobs[.named(sealed)] }
+        for index in names("index") { store.change(index) { $0?[20] ^= 1 } }
+        store.state.withLock { $0.unreadable = "/segments/" }
+        try grow(by: 1)
+        var next = self.backup()
+        await #expect(throws: BlobFailure.self) { _ = try await next.round() }
+        #expect(store.state.withLock { $0.blobs[.named(sealed)] } == damaged)
+        store.state.withLock { $0.unreadable = nil }
+        #expect(try await next.round() == log.head())
+        #expect(try await restore().end == log.head())
+    }
+
     /// What a store that failed could not remove goes at the next start.
     @Test func leftoversAreSweptAtTheNextStart() async throws {
         var backup = backup()

@@ -143,7 +143,9 @@ package struct LogBackup {
         } catch {
             guard error.code == .exists else { throw error }
         }
-        if let there = try? await store.whole(key), (try? SegmentReader(there, name: segment.name)) != nil { return }
+        // One that cannot be read now is not damaged for that: the round fails, and nothing is removed.
+        let there = try await store.wholeIfThere(key)
+        if let there, (try? SegmentReader(there, name: segment.name)) != nil { return }
         try await store.delete(key)
         try await store.put(key, bytes: UInt64(segment.bytes.count), from: OneChunk(segment.bytes))
     }
@@ -176,9 +178,11 @@ extension LogBackup {
             index?.generation = max(sound.generation, newest.last)
             // What was recorded behind may have been on another branch.
             if let end = index?.end.sequence { index?.clean = sound.clean.map { min($0, end) } }
-            try? await sweep(behind: sound)
+            // An index whose answer was lost names what seemed unnamed; where that cannot be known, nothing is removed.
+            do { try await sweep(behind: sound) } catch { unnamed = [] }
         } else if newest.last > 0 {
-            // Damaged ones only: what they named is written again.
+            // Damaged ones only: what they named is not known, and written again.
+            unnamed = []
             index = BackupIndex(
                 generation: newest.last, kind: kind, sealed: .start(of: log.identity), tail: [], written: 0)
         }
@@ -199,7 +203,14 @@ extension LogBackup {
         }
         var common = index
         (common.sealed, common.tail) = (.start(of: log.identity), [])
-        let segments = try await BackupReader(store: store).sealed(upTo: index.sealed)
+        let segments: [SegmentName]
+        do { segments = try await BackupReader(store: store).sealed(upTo: index.sealed) } catch let failure
+            as StoreFailure
+            where failure.outcome == .damaged
+        {
+            // One is damaged or gone: all are put again, those that are sound stay.
+            return common
+        }
         for name in segments where try log.contains(name.end) == .onChain { common.sealed = name.end }
         return common
     }
@@ -243,22 +254,26 @@ extension LogBackup {
         }
         guard next.generation > settings.keptIndexes else { return }
         let old = next.generation - settings.keptIndexes
-        // A piece that an index does not name any more is in none of the later ones.
-        for name in try await pieces(of: old).subtracting(try await pieces(of: old + 1)) {
-            try await store.delete(.named(BackupNames.tail(name)))
+        // A piece that an index does not name any more is in none of the later ones, unless it was made again. What a
+        // damaged index named is not known: the next start removes what is too much.
+        if let last = try await pieces(of: old), let staying = try await pieces(of: old + 1) {
+            for name in last.subtracting(staying).subtracting(next.tail.map(\.name)) {
+                try await store.delete(.named(BackupNames.tail(name)))
+            }
         }
         try await store.delete(.named(BackupNames.index(log.identity, old)))
         recent[old] = nil
     }
 
-    private func pieces(of generation: UInt64) async throws -> Set<SegmentName> {
+    /// Nil for an index that is damaged or gone.
+    private func pieces(of generation: UInt64) async throws -> Set<SegmentName>? {
         if let known = recent[generation] { return known }
-        return Set(try await BackupReader(store: store).index(log.identity, generation)?.tail.map(\.name) ?? [])
+        return try await BackupReader(store: store).index(log.identity, generation).map { Set($0.tail.map(\.name)) }
     }
 
     /// Removes pieces that a backup left which ended before it wrote its index, and indexes that it did not come to
     /// remove. Pieces behind the sealed end may be those of another backup that is at work.
-    private func sweep(behind index: BackupIndex) async throws {
+    private mutating func sweep(behind index: BackupIndex) async throws {
         let reader = BackupReader(store: store)
         var named: Set<SegmentName> = []
         for generation in try await reader.generations(of: log.identity) {
@@ -268,6 +283,7 @@ extension LogBackup {
             }
             named.formUnion(try await reader.index(log.identity, generation)?.tail.map(\.name) ?? [])
         }
+        unnamed.subtract(named)
         for name in try await reader.segments(in: BackupNames.tailFolder(log.identity))
         where !named.contains(name) && name.last <= index.sealed.sequence {
             try await store.delete(.named(BackupNames.tail(name)))
