@@ -55,6 +55,9 @@ import Views
         try FileManager.default.createDirectory(
             atPath: made.scratch.inside("snapshots"), withIntermediateDirectories: true)
         try Data(Self.secret.utf8).write(to: URL(filePath: made.scratch.inside("views.sqlite-wal")))
+        // Of a proof that was killed.
+        try FileManager.default.createDirectory(
+            atPath: made.scratch.inside("backup-proof/log"), withIntermediateDirectories: true)
         // All of them, in an order that is not the log's.
         for frame in texts.reversed() {
             _ = try LogTexts.redact(
@@ -138,6 +141,22 @@ import Views
         let log = try EventLog.open(directory: made.directory, mode: .write)
         #expect(try log.verify().isSound)
         #expect(!FileManager.default.fileExists(atPath: made.directory + "/creating"))
+    }
+
+    /// The table of readers of the new data is there with it, and is not the old data's.
+    @Test func theTableOfReadersGoesWithItsData() throws {
+        let (made, sequence) = try one()
+        func table() throws -> Int? {
+            try FileManager.default.attributesOfItem(atPath: made.directory + "/lock.mdb")[.systemFileNumber] as? Int
+        }
+        let before = try EventLog.open(directory: made.directory, mode: .readOnly)
+        let old = try table()
+        _ = try LogTexts.redact(sequence, in: made.directory, reason: "r", actor: .person("ada"))
+        let new = try table()
+        #expect(new != nil && new != old)
+        let after = try EventLog.open(directory: made.directory, mode: .write)
+        #expect(try after.verify().isSound && table() == new)
+        withExtendedLifetime(before) {}
     }
 
     /// What stands in a payload's place is not in the chain: another one is found by its record, or by its lack of one.
