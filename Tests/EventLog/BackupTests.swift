@@ -195,17 +195,17 @@ import Testing
             let place = scratch.inside("log-\(damaged)")
             let log = try createLog(place)
             // Pieces that stay in the tail for many rounds.
-            var backup = backup(log, segmentBytes: 64_000)
+            var backup = backup(log, segmentBytes: 1_000_000)
             for _ in 1...damaged + 3 {
-                try grow(by: 3, log)
+                try grow(by: 40, log)
                 _ = try await backup.round()
             }
             let index = try #require(names("index").first { Int($0.suffix(20)) == damaged })
             store.change(index) { $0?[20] ^= 1 }
             // What it read before a start, a backup does not read again.
-            backup = self.backup(log, segmentBytes: 64_000)
+            backup = self.backup(log, segmentBytes: 1_000_000)
             for _ in 1...9 {
-                try grow(by: 3, log)
+                try grow(by: 40, log)
                 _ = try await backup.round()
                 // The newest, and all that it names.
                 let newest = try #require(backup.index)
