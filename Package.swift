@@ -235,7 +235,7 @@ let package = Package(
         tests(
             "Scenario",
             [
-                "Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", "Wire", .argumentParser,
+                "Blobs", "Codec", "Commands", "Domain", "Engine", "EventLog", "Ports", "Views", "Wire", .argumentParser,
                 .logging,
             ]),
         tests("Integration", ["Client", "Domain", "Wire", "Processes", "Ports", "projector", "drover"]),

@@ -13,8 +13,9 @@ struct RedactCommand: AsyncParsableCommand {
             LOG is a log's directory (with data.mdb), or a data directory, whose global log is taken. Reasons, details and \
             repository addresses go; names, ids, numbers and digests stay, and so do the event's actor and idempotency \
             key, which the chain covers. The chain stays valid, and an event behind the end records who did it and why. \
-            Views and snapshots beside the log are removed and made again at the next start. Exports, backups, archives \
-            and the logs of regions hold copies of their own. A job that is still open cannot be built without its \
+            Views, snapshots and a backup's unfinished proof beside the log are removed; views and snapshots are made again \
+            at the next start. The next round of a backup \
+            takes the texts out there too. Exports, archives and the logs of regions hold copies of their own. A job that is still open cannot be built without its \
             repository's address: cancel it first.
             """)
 
@@ -72,7 +73,7 @@ package enum LogTexts {
         let files = FileManager.default
         let parent = URL(filePath: directory).deletingLastPathComponent().path
         let names = try files.contentsOfDirectory(atPath: parent)
-        for name in names where name == "snapshots" || name.hasPrefix("views.sqlite") {
+        for name in names where ["snapshots", "backup-proof"].contains(name) || name.hasPrefix("views.sqlite") {
             try files.removeItem(atPath: "\(parent)/\(name)")
         }
         try FileHandle(forReadingAtPath: parent)?.synchronize()

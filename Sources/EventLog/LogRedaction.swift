@@ -51,7 +51,7 @@ package enum LogRedaction {
         let new = try redacted(old, change)
         let work = "\(directory)/\(workName)"
         if FileManager.default.fileExists(atPath: work) { try FileManager.default.removeItem(atPath: work) }
-        let end = try make(work, from: log, sequence, FrameCodec.encode(new)) { last in
+        let (copy, end) = try make(work, from: log, sequence, FrameCodec.encode(new)) { last in
             let recorded = try change.record(digest(of: old), StateCodec.hash(new.payload))
             return Frame(
                 header: FrameHeader(
@@ -61,7 +61,7 @@ package enum LogRedaction {
         }
         try beforeSwitch()
         try put(work, inPlaceOf: directory)
-        withExtendedLifetime(log) {}
+        withExtendedLifetime((log, copy)) {}
         return end
     }
 
@@ -87,11 +87,11 @@ package enum LogRedaction {
         return frame
     }
 
-    /// Makes the log again in a directory of its own; returns its end, behind the record.
+    /// Makes the log again in a directory of its own; returns it, open, and its end, behind the record.
     private static func make(
         _ work: String, from log: EventLog, _ sequence: LogSequence, _ bytes: [UInt8],
         record: (_ lastTime: Timestamp) throws -> Frame
-    ) throws -> LogPosition {
+    ) throws -> (log: EventLog, end: LogPosition) {
         try LogCreation.makeDirectory(work)
         try LogCreation.create(
             directory: work, identity: log.identity, created: log.created, settings: log.settings)
@@ -112,7 +112,7 @@ package enum LogRedaction {
                 outcome: .unchanged)
         }
         let last = try frame(log, head.sequence).header.time
-        return try copy.append([record(last)])
+        return (copy, try copy.append([record(last)]))
     }
 
     private static func replaced(
@@ -132,15 +132,17 @@ package enum LogRedaction {
         return new
     }
 
-    /// A table of readers belongs to one file of data: a new one is made with the next opening.
+    /// A table of readers belongs to one file of data and goes with it, first. It says the last transaction of the new
+    /// data as long as the new log is open here: a reader that comes between the two cannot make it that of the old
+    /// data, by which the next writer would choose its meta page.
     private static func put(_ work: String, inPlaceOf directory: String) throws {
-        if FileManager.default.fileExists(atPath: directory + "/lock.mdb") {
-            try FileManager.default.removeItem(atPath: directory + "/lock.mdb")
-        }
-        guard unsafe rename(work + "/data.mdb", directory + "/data.mdb") == 0 else {
-            throw StoreFailure(
-                code: "io", message: "\(work)/data.mdb cannot be renamed: \(unsafe String(cString: strerror(errno)))",
-                outcome: .unchanged)
+        for name in ["lock.mdb", "data.mdb"] {
+            guard unsafe rename("\(work)/\(name)", "\(directory)/\(name)") == 0 else {
+                throw StoreFailure(
+                    code: "io",
+                    message: "\(work)/\(name) cannot be renamed: \(unsafe String(cString: strerror(errno)))",
+                    outcome: .unchanged)
+            }
         }
         try Environment.syncDirectory(directory)
         try FileManager.default.removeItem(atPath: work)

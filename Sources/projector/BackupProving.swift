@@ -30,6 +30,8 @@ struct BackupProving<A: Aggregate>: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            // A proof that was killed leaves a whole log.
+            await Self.aside { try? FileManager.default.removeItem(atPath: scratch) }
             var last = await Self.aside { lastProof() }
             if let last { status.proved(at: last.sequence, last.time) }
             while !Task.isCancelled {

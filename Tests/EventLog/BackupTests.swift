@@ -19,9 +19,9 @@ import Testing
     }
 
     /// Segments of some 40 events, so that a test seals many.
-    private func backup(_ log: EventLog? = nil) -> LogBackup {
+    private func backup(_ log: EventLog? = nil, segmentBytes: Int = 4000) -> LogBackup {
         var settings = LogBackup.Settings()
-        (settings.segmentBytes, settings.keptIndexes) = (4000, 8)
+        (settings.segmentBytes, settings.keptIndexes) = (segmentBytes, 8)
         return LogBackup(of: log ?? self.log, kind: .global, blobs: blobs, to: store, settings: settings)
     }
 
@@ -186,6 +186,98 @@ import Testing
         }
         let sealed = store.state.withLock { $0.puts.filter { $0.contains("/segments/") } }
         #expect(sealed.count > 5 && Set(sealed).count == sealed.count)
+    }
+
+    /// What a damaged index named is not known, so nothing goes because of it that the newest one names.
+    @Test func aDamagedIndexCostsTheNewestNothing() async throws {
+        for damaged in [8, 9, 10, 17, 20] {
+            store.state.withLock { $0.blobs = [:] }
+            let place = scratch.inside("log-\(damaged)")
+            let log = try createLog(place)
+            // Pieces that stay in the tail for many rounds.
+            var backup = backup(log, segmentBytes: 1_000_000)
+            for _ in 1...damaged + 3 {
+                try grow(by: 40, log)
+                _ = try await backup.round()
+            }
+            let index = try #require(names("index").first { Int($0.suffix(20)) == damaged })
+            store.change(index) { $0?[20] ^= 1 }
+            // What it read before a start, a backup does not read again.
+            backup = self.backup(log, segmentBytes: 1_000_000)
+            for _ in 1...9 {
+                try grow(by: 40, log)
+                _ = try await backup.round()
+                // The newest, and all that it names.
+                let newest = try #require(backup.index)
+                #expect(
+                    try await BackupReader(store: store).batches(of: newest) { _ in } == log.head(),
+                    "index \(damaged) is damaged")
+            }
+        }
+    }
+
+    /// An index that is stored though its answer was lost names its pieces: they are not removed as leftovers.
+    @Test func everyKeptIndexIsWholeAfterALostAnswer() async throws {
+        var backup = backup()
+        for lost in 0..<30 {
+            try grow(by: 4)
+            // A piece, and the index.
+            store.fail(after: 1, losingAnswers: true)
+            _ = try? await backup.round()
+            store.fail(after: nil)
+            for _ in 0..<2 + lost % 4 {
+                try grow(by: 2)
+                _ = try? await backup.round()
+            }
+            let reader = BackupReader(store: store)
+            // An older one that could not be removed yet does not count.
+            let last = try #require(try await reader.generations(of: testIdentity).last)
+            for generation in try await reader.generations(of: testIdentity) where generation + 8 > last {
+                let index = try #require(try await reader.index(testIdentity, generation))
+                _ = try await reader.batches(of: index) { _ in }
+            }
+        }
+    }
+
+    /// One damaged segment of the old branch does not end the backup of the new one.
+    @Test(arguments: [true, false]) func aDamagedSegmentDoesNotStopANewEpoch(isGone: Bool) async throws {
+        var backup = backup()
+        for _ in 1...20 {
+            try grow(by: 10)
+            _ = try await backup.round()
+        }
+        _ = try await restore("short", until: 150)
+        let sealed = try #require(names("segments").dropFirst().first)
+        store.change(sealed) { bytes in
+            // In the footer, which says what stands before the segment.
+            if isGone { bytes = nil } else if let count = bytes?.count { bytes?[count - 120] ^= 1 }
+        }
+        let short = try EventLog.open(directory: scratch.inside("short"), mode: .write, settings: smallSettings())
+        _ = try short.append(testFrames(151...153, epoch: 2))
+        var other = self.backup(short)
+        #expect(try await other.round() == short.head())
+        #expect(try await restore().end == short.head())
+    }
+
+    /// A segment that a disk does not give for a while stays: only one whose bytes are wrong is put again.
+    @Test func aSegmentThatCannotBeReadIsNotRemoved() async throws {
+        var backup = backup()
+        for _ in 1...12 {
+            try grow(by: 10)
+            _ = try await backup.round()
+        }
+        let sealed = try #require(names("segments").first)
+        store.change(sealed) { $0?[60] ^= 1 }
+        let damaged = store.state.withLock { $0.blobs[.named(sealed)] }
+        for index in names("index") { store.change(index) { $0?[20] ^= 1 } }
+        store.state.withLock { $0.unreadable = "/segments/" }
+        try grow(by: 1)
+        var next = self.backup()
+        await #expect(throws: BlobFailure.self) { _ = try await next.round() }
+        #expect(store.state.withLock { $0.blobs[.named(sealed)] } == damaged)
+        store.state.withLock { $0.unreadable = nil }
+        #expect(try await next.round() == log.head())
+        #expect(try await restore().end == log.head())
     }
 
     /// What a store that failed could not remove goes at the next start.

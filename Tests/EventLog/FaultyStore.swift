@@ -13,6 +13,8 @@ final class FaultyStore: BlobStore {
         var failure = BlobFailure(.full, "no space left")
         /// The write that fails is stored all the same: its answer is lost.
         var losesAnswers = false
+        /// Reads of names that contain it fail.
+        var unreadable: String?
         /// Named blobs that were put.
         var puts: [String] = []
     }
@@ -63,7 +65,11 @@ final class FaultyStore: BlobStore {
     }
 
     func read(_ key: BlobKey, offset: UInt64, count: Int) async throws(BlobFailure) -> [UInt8] {
-        guard let bytes = state.withLock({ $0.blobs[key] }) else { throw BlobFailure(.notFound, "none") }
+        let (found, unreadable) = state.withLock { ($0.blobs[key], $0.unreadable) }
+        if let unreadable, case .named(let name) = key, name.contains(unreadable) {
+            throw BlobFailure(.io, "input/output error")
+        }
+        guard let bytes = found else { throw BlobFailure(.notFound, "none") }
         return Array(bytes.dropFirst(Int(clamping: offset)).prefix(count))
     }
 

@@ -1,3 +1,4 @@
+import Blobs
 import Codec
 import Commands
 import Domain
@@ -55,6 +56,9 @@ import Views
         try FileManager.default.createDirectory(
             atPath: made.scratch.inside("snapshots"), withIntermediateDirectories: true)
         try Data(Self.secret.utf8).write(to: URL(filePath: made.scratch.inside("views.sqlite-wal")))
+        // Of a proof that was killed.
+        try FileManager.default.createDirectory(
+            atPath: made.scratch.inside("backup-proof/log"), withIntermediateDirectories: true)
         // All of them, in an order that is not the log's.
         for frame in texts.reversed() {
             _ = try LogTexts.redact(
@@ -138,6 +142,63 @@ import Views
         let log = try EventLog.open(directory: made.directory, mode: .write)
         #expect(try log.verify().isSound)
         #expect(!FileManager.default.fileExists(atPath: made.directory + "/creating"))
+    }
+
+    /// What a backup restores behind a redaction comes to the states that the log says were there, also after the record.
+    @Test func aBackupFollows() async throws {
+        let (made, sequence) = try one()
+        let store = try await DirectoryBlobStore.open(made.scratch.inside("store"))
+        func backUp() async throws {
+            let log = try EventLog.open(directory: made.directory, mode: .readOnly)
+            var backup = LogBackup(of: log, kind: .global, blobs: store, to: store)
+            #expect(try await backup.round() == log.head())
+        }
+        try await backUp()
+        let record = try LogTexts.redact(sequence, in: made.directory, reason: "r", actor: .person("ada"))
+        let hashed = record.sequence.next
+        // Due once, at the first event behind the record.
+        let hashing = StateHashing(intervalEvents: hashed.rawValue)
+        let log = try EventLog.open(directory: made.directory, mode: .write)
+        try append(.levelRaised(level: 1), to: log)
+        let state = try StateCodec.stateHash(Replay<Global>.whole(log, codec: GlobalCodec()).state)
+        try append(.stateHashed(at: hashed, fingerprint: Global.reducerFingerprint, digest: state), to: log)
+        try await backUp()
+        let place = made.scratch.inside("restored")
+        _ = try await BackupReader(store: store).restore(log.identity, to: place)
+        let restored = try EventLog.open(directory: place, mode: .readOnly)
+        #expect(try restored.verify().isSound)
+        let replay = try Replay<Global>.whole(restored, codec: GlobalCodec(), hashing: hashing)
+        let whole = try Replay<Global>.whole(log, codec: GlobalCodec()).state
+        #expect(try StateCodec.stateHash(replay.state) == StateCodec.stateHash(whole))
+        let data = try Data(contentsOf: URL(filePath: place + "/data.mdb"))
+        #expect(data.ranges(of: Data("[redacted \(sequence)]".utf8)).count > 0)
+    }
+
+    private func append(_ event: LogEvent, to log: EventLog) throws {
+        let (head, encoded) = (try log.head(), try GlobalCodec().encode(.log(event)))
+        let last = try log.read(after: .zero, maximumFrames: .max).last?.frames.last?.header.time ?? .zero
+        let header = FrameHeader(
+            epoch: head.epoch, sequence: head.sequence.next, time: last, command: head.sequence.next, actor: .system)
+        _ = try log.append([
+            Frame(
+                header: header, type: encoded.type, schemaRevision: encoded.schemaRevision, payload: encoded.payload)
+        ])
+    }
+
+    /// The table of readers of the new data is there with it, and is not the old data's.
+    @Test func theTableOfReadersGoesWithItsData() throws {
+        let (made, sequence) = try one()
+        func table() throws -> Int? {
+            try FileManager.default.attributesOfItem(atPath: made.directory + "/lock.mdb")[.systemFileNumber] as? Int
+        }
+        let before = try EventLog.open(directory: made.directory, mode: .readOnly)
+        let old = try table()
+        _ = try LogTexts.redact(sequence, in: made.directory, reason: "r", actor: .person("ada"))
+        let new = try table()
+        #expect(new != nil && new != old)
+        let after = try EventLog.open(directory: made.directory, mode: .write)
+        #expect(try after.verify().isSound && table() == new)
+        withExtendedLifetime(before) {}
     }
 
     /// What stands in a payload's place is not in the chain: another one is found by its record, or by its lack of one.

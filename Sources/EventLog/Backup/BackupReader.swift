@@ -59,7 +59,9 @@ package struct BackupReader: Sendable {
     /// The sealed segments from the log's start to a position, found backwards: each one's footer says the hash that
     /// the one before ends with. Fails with `damaged`, naming what is missing.
     package func sealed(upTo position: LogPosition) async throws -> [SegmentName] {
-        let all = Dictionary(grouping: try await segments(in: BackupNames.sealedFolder(position.log)), by: \.last)
+        let folder = BackupNames.sealedFolder(position.log)
+        let standing = try await segments(in: folder)
+        let all = Dictionary(grouping: try await standing + segments(in: BackupNames.aside(folder)), by: \.last)
         var (path, last, chain) = ([SegmentName](), position.sequence, position.chain)
         while last > .zero {
             guard let name = all[last]?.first(where: { $0.end.chain == chain }) else {
@@ -78,16 +80,17 @@ package struct BackupReader: Sendable {
     }
 
     private func footer(_ name: SegmentName) async throws -> SegmentFooter {
-        let key = BlobKey.named(BackupNames.sealed(name))
-        let size = try await store.information(key)?.bytes ?? 0
-        let footer = UInt64(SegmentFooter.bytes)
-        let bytes = size < footer ? [] : try await store.read(key, offset: size - footer, count: SegmentFooter.bytes)
-        guard let found = SegmentFooter(bytes.span), found.name == name else {
-            throw StoreFailure(
-                code: "damaged", message: "the segment \(name) is damaged: its footer is not its own", outcome: .damaged
-            )
+        for place in places(of: name, at: BackupNames.sealed) {
+            let size = try await store.information(place)?.bytes ?? 0
+            guard size >= UInt64(SegmentFooter.bytes) else { continue }
+            do throws(BlobFailure) {
+                let bytes = try await store.read(
+                    place, offset: size - UInt64(SegmentFooter.bytes), count: SegmentFooter.bytes)
+                if let found = SegmentFooter(bytes.span), found.name == name { return found }
+            } catch { guard error.code == .notFound else { throw error } }
         }
-        return found
+        throw StoreFailure(
+            code: "damaged", message: "the segment \(name) is damaged: its footer is not its own", outcome: .damaged)
     }
 
     /// Gives every batch that an index amounts to, from the log's start, each proved; stops behind `until`. Returns the
@@ -117,9 +120,16 @@ package struct BackupReader: Sendable {
     }
 
     private func bytes(_ name: SegmentName, at object: (SegmentName) -> String) async throws -> [UInt8] {
-        if let bytes = try await store.wholeIfThere(.named(object(name))) { return bytes }
+        for place in places(of: name, at: object) {
+            if let bytes = try await store.wholeIfThere(place) { return bytes }
+        }
         throw StoreFailure(
             code: "damaged", message: "the backup of log \(name.log) lacks the segment \(name)", outcome: .damaged)
+    }
+
+    /// Where a segment is looked for, in this order: one that is put again is aside until it is back.
+    private func places(of name: SegmentName, at object: (SegmentName) -> String) -> [BlobKey] {
+        [object(name), BackupNames.aside(object(name)), object(name)].map { .named($0) }
     }
 }
 

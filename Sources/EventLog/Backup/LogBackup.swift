@@ -24,14 +24,14 @@ package struct LogBackup {
     /// After rounds that failed.
     package static let maximumPauseMilliseconds: Int64 = 5000
 
-    private let log: EventLog
+    let log: EventLog
     private let kind: LogKind
-    private let store: any BlobStore
+    let store: any BlobStore
     /// Where the log's engine keeps what the log names.
     private let blobs: any BlobStore
     private let settings: Settings
     /// The newest index, once looked at; nil in a store that has none.
-    package private(set) var index: BackupIndex?
+    package internal(set) var index: BackupIndex?
     private var isOpen = false
     /// Pieces that no index names, of rounds that failed.
     private var unnamed: Set<SegmentName> = []
@@ -54,9 +54,21 @@ package struct LogBackup {
     package mutating func round() async throws -> LogPosition {
         if !isOpen { try await open() }
         let head = try await log.offPool { [log] () throws(StoreFailure) in try log.head() }
+        try await clean()
+        while head.sequence > index?.end.sequence ?? .zero {
+            try await step(upTo: head)
+            try await clean()
+        }
+        return index?.end ?? head
+    }
+
+    /// Goes on to the head or, where redactions are recorded before it, to the last record: until the store is clean, its
+    /// states are those that were hashed up to there, not the ones behind.
+    private mutating func step(upTo newest: LogPosition) async throws {
         let old = index
-        guard head.sequence > old?.end.sequence ?? .zero else { return old?.end ?? head }
-        try await putBlobs(after: old?.end ?? .start(of: log.identity), upTo: head)
+        let recorded = try await putBlobs(after: old?.end ?? .start(of: log.identity), upTo: newest)
+        let head = old == nil ? newest : recorded ?? newest
+        let isClean = recorded == nil && (old.map { $0.clean == $0.end.sequence } ?? true)
         var (sealed, pieces) = (old?.sealed ?? .start(of: log.identity), old?.tail ?? [])
         let kept = TailPlan.kept(pieces.map(\.bytes))
         let base = kept == 0 ? sealed : pieces[kept - 1].name.end
@@ -71,8 +83,7 @@ package struct LogBackup {
         try await put(
             BackupIndex(
                 generation: (old?.generation ?? 0) + 1, kind: kind, sealed: sealed, tail: pieces,
-                written: Int64(Date().timeIntervalSince1970 * 1000)))
-        return head
+                written: Int64(Date().timeIntervalSince1970 * 1000), clean: isClean ? head.sequence : old?.clean))
     }
 
     /// Round after round, as the log grows, until the task is cancelled or the report says that it is enough.
@@ -132,7 +143,9 @@ package struct LogBackup {
         } catch {
             guard error.code == .exists else { throw error }
         }
-        if let there = try? await store.whole(key), (try? SegmentReader(there, name: segment.name)) != nil { return }
+        // One that cannot be read now is not damaged for that: the round fails, and nothing is removed.
+        let there = try await store.wholeIfThere(key)
+        if let there, (try? SegmentReader(there, name: segment.name)) != nil { return }
         try await store.delete(key)
         try await store.put(key, bytes: UInt64(segment.bytes.count), from: OneChunk(segment.bytes))
     }
@@ -163,9 +176,13 @@ extension LogBackup {
         if let sound = newest.sound {
             index = try await resumed(sound)
             index?.generation = max(sound.generation, newest.last)
-            try? await sweep(behind: sound)
+            // What was recorded behind may have been on another branch.
+            if let end = index?.end.sequence { index?.clean = sound.clean.map { min($0, end) } }
+            // An index whose answer was lost names what seemed unnamed; where that cannot be known, nothing is removed.
+            do { try await sweep(behind: sound) } catch { unnamed = [] }
         } else if newest.last > 0 {
-            // Damaged ones only: what they named is written again.
+            // Damaged ones only: what they named is not known, and written again.
+            unnamed = []
             index = BackupIndex(
                 generation: newest.last, kind: kind, sealed: .start(of: log.identity), tail: [], written: 0)
         }
@@ -186,33 +203,39 @@ extension LogBackup {
         }
         var common = index
         (common.sealed, common.tail) = (.start(of: log.identity), [])
-        let segments = try await BackupReader(store: store).sealed(upTo: index.sealed)
+        let segments: [SegmentName]
+        do { segments = try await BackupReader(store: store).sealed(upTo: index.sealed) } catch let failure
+            as StoreFailure
+            where failure.outcome == .damaged
+        {
+            // One is damaged or gone: all are put again, those that are sound stay.
+            return common
+        }
         for name in segments where try log.contains(name.end) == .onChain { common.sealed = name.end }
         return common
     }
 
-    /// The blobs that new events name, before an index says that the events are there.
-    private mutating func putBlobs(after position: LogPosition, upTo head: LogPosition) async throws {
-        var (end, missing, copied) = (position, UInt64(0), UInt64(0))
+    /// The blobs that new events name, before an index says that the events are there. Returns the end of the last batch
+    /// that records a redaction.
+    private mutating func putBlobs(after position: LogPosition, upTo head: LogPosition) async throws -> LogPosition? {
+        var (end, missing, copied, recorded) = (position, UInt64(0), UInt64(0), LogPosition?.none)
         while end.sequence < head.sequence {
-            let (next, digests) = try await names(after: end, upTo: head)
-            guard next.sequence > end.sequence else { break }
-            for digest in digests {
+            let batches = try await batches(after: end, upTo: head)
+            guard let next = batches.last?.end else { break }
+            for digest in Set(batches.flatMap(\.namedBlobs)) {
                 if try await copy(digest) { copied += 1 } else { missing += 1 }
             }
+            recorded = batches.last { !$0.recordedRedactions.isEmpty }?.end ?? recorded
             end = next
         }
         (missingBlobs, copiedBlobs) = (missingBlobs + missing, copiedBlobs + copied)
+        return recorded
     }
 
-    private func names(
-        after position: LogPosition, upTo head: LogPosition
-    ) async throws -> (end: LogPosition, digests: Set<Digest>) {
+    func batches(after position: LogPosition, upTo head: LogPosition) async throws -> [StoredBatch] {
         let frames = settings.framesAtOnce
         return try await log.offPool { [log] () throws(StoreFailure) in
-            let batches = try log.readStored(after: position, maximumFrames: frames)
-                .filter { $0.end.sequence <= head.sequence }
-            return (batches.last?.end ?? position, Set(batches.flatMap(\.namedBlobs)))
+            try log.readStored(after: position, maximumFrames: frames).filter { $0.end.sequence <= head.sequence }
         }
     }
 
@@ -231,22 +254,26 @@ extension LogBackup {
         }
         guard next.generation > settings.keptIndexes else { return }
         let old = next.generation - settings.keptIndexes
-        // A piece that an index does not name any more is in none of the later ones.
-        for name in try await pieces(of: old).subtracting(try await pieces(of: old + 1)) {
-            try await store.delete(.named(BackupNames.tail(name)))
+        // A piece that an index does not name any more is in none of the later ones, unless it was made again. What a
+        // damaged index named is not known: the next start removes what is too much.
+        if let last = try await pieces(of: old), let staying = try await pieces(of: old + 1) {
+            for name in last.subtracting(staying).subtracting(next.tail.map(\.name)) {
+                try await store.delete(.named(BackupNames.tail(name)))
+            }
         }
         try await store.delete(.named(BackupNames.index(log.identity, old)))
         recent[old] = nil
     }
 
-    private func pieces(of generation: UInt64) async throws -> Set<SegmentName> {
+    /// Nil for an index that is damaged or gone.
+    private func pieces(of generation: UInt64) async throws -> Set<SegmentName>? {
         if let known = recent[generation] { return known }
-        return Set(try await BackupReader(store: store).index(log.identity, generation)?.tail.map(\.name) ?? [])
+        return try await BackupReader(store: store).index(log.identity, generation).map { Set($0.tail.map(\.name)) }
     }
 
     /// Removes pieces that a backup left which ended before it wrote its index, and indexes that it did not come to
     /// remove. Pieces behind the sealed end may be those of another backup that is at work.
-    private func sweep(behind index: BackupIndex) async throws {
+    private mutating func sweep(behind index: BackupIndex) async throws {
         let reader = BackupReader(store: store)
         var named: Set<SegmentName> = []
         for generation in try await reader.generations(of: log.identity) {
@@ -256,6 +283,7 @@ extension LogBackup {
             }
             named.formUnion(try await reader.index(log.identity, generation)?.tail.map(\.name) ?? [])
         }
+        unnamed.subtract(named)
         for name in try await reader.segments(in: BackupNames.tailFolder(log.identity))
         where !named.contains(name) && name.last <= index.sealed.sequence {
             try await store.delete(.named(BackupNames.tail(name)))
@@ -272,6 +300,21 @@ extension StoredBatch {
             return Codec.namedBlobs(
                 type: layout.type, schemaRevision: layout.schemaRevision,
                 payload: frame.extracting(layout.payloadRange))
+        }
+    }
+
+    private static let redactionType = eventType(named: "payload-redacted")
+
+    /// The events that the batch's events say were redacted. The record is the same in both kinds of log.
+    var recordedRedactions: [LogSequence] {
+        ends.indices.compactMap { index in
+            let frame = bytes.span.extracting(range(index))
+            guard let layout = try? FrameLayout(frame), layout.type == Self.redactionType, !layout.isRedacted,
+                case .log(.payloadRedacted(let sequence, _, _, _))? = try? GlobalCodec().decode(
+                    type: layout.type, schemaRevision: layout.schemaRevision,
+                    payload: frame.extracting(layout.payloadRange))
+            else { return nil }
+            return sequence
         }
     }
 }

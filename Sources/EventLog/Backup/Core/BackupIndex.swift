@@ -57,12 +57,16 @@ package struct BackupIndex: Hashable, Sendable, Codable {
     package var tail: [Piece]
     /// Milliseconds since 1970, by the writer's clock.
     package var written: Int64
+    /// What redactions that are recorded up to here took out of the log is out of the store too; nil for none.
+    package var clean: LogSequence?
 
     package var end: LogPosition { tail.last?.name.end ?? sealed }
 
-    package init(generation: UInt64, kind: LogKind, sealed: LogPosition, tail: [Piece], written: Int64) {
+    package init(
+        generation: UInt64, kind: LogKind, sealed: LogPosition, tail: [Piece], written: Int64, clean: LogSequence? = nil
+    ) {
         (self.generation, self.kind, self.sealed, self.tail) = (generation, kind, sealed, tail)
-        self.written = written
+        (self.written, self.clean) = (written, clean)
     }
 
     /// One line of JSON and one with its CRC32C, in eight hexadecimal digits.
@@ -112,6 +116,9 @@ package enum BackupNames {
     static func index(_ log: LogIdentity, _ generation: UInt64) -> String {
         indexFolder(log) + SegmentName.padded(generation)
     }
+
+    /// Where an object, or a folder's objects, stand while they are put again under their names.
+    static func aside(_ name: String) -> String { "aside/" + name }
 
     /// The last part of an object's name.
     static func lastPart(_ name: String) -> Substring { name.split(separator: "/").last ?? "" }
