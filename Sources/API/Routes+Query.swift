@@ -15,19 +15,19 @@ extension GlobalAPI {
         return try .json(answer, at: answer.sequence)
     }
 
-    /// What `?at=` names; nil for now.
+    /// What `?at=` names; nil where it names nothing.
     func pastSequence(_ query: QueryParameters) async throws(Problem) -> LogSequence? {
         let words = "a sequence, or an RFC 3339 time in UTC such as 2026-01-31T12:00:00Z"
         return try await sequence(at: try query.value("at", words, LogMoment.init(_:)))
     }
 
-    /// As of what `?at=` names; nil for now.
+    /// As of what `?at=` names; nil where it names nothing.
     func past(_ query: QueryParameters) async throws(Problem) -> PastReading? {
         guard query.text("at") != nil else { return nil }
         return try await pastSequence(query).map { PastReading(views: world.views, sequence: $0) }
     }
 
-    /// The sequence that a moment means, once the views have reached it; nil for now.
+    /// The sequence that a moment means, once the views have reached it; nil without one.
     ///
     /// Fails with `invalid` for what is after the log's head (a time: after now too), and for a time before its first
     /// event.
@@ -35,7 +35,8 @@ extension GlobalAPI {
         let head = engine.head.sequence
         if case .sequence(let sequence)? = moment, sequence > head {
             throw Problem(
-                .invalid, "at is \(sequence), but the log ends at \(head): leave it away for now", sequence: head)
+                .invalid, "at is \(sequence), but the log ends at \(head): leave it out to see the present",
+                sequence: head)
         }
         // What views of another version know is told at once: the answer says which sequence it is true at.
         if !world.views.areOutdated { try await waitForViews() }
@@ -51,7 +52,8 @@ extension GlobalAPI {
         let place = try await world.views.place(of: time)
         guard time <= max(now, place.last ?? now) else {
             throw Problem(
-                .invalid, "at is \(time.rfc3339), but it is \(now.rfc3339): leave it away for now", sequence: head)
+                .invalid, "at is \(time.rfc3339), but it is \(now.rfc3339): leave it out to see the present",
+                sequence: head)
         }
         guard let sequence = place.sequence else {
             let first = place.first?.rfc3339 ?? now.rfc3339

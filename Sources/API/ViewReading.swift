@@ -13,7 +13,7 @@ struct JobFilter: Sendable {
 /// Jobs and deployments, ended ones too, from the SQL views: now, or as of a sequence.
 struct ViewReading: Sendable {
     let views: any GlobalReads
-    /// Nil for now.
+    /// Nil for the present.
     var sequence: LogSequence?
     /// More rows are a problem where nothing limits them.
     static let maximumRows = 20_000

@@ -23,9 +23,6 @@ static char directory[PATH_MAX]; // empty: nothing is recorded
 static size_t directory_length;
 static int trace = -1;
 static bool swallows_data, swallows_meta, swallows_directory;
-static char failing_call[16]; // empty: none
-static unsigned long failing_number;
-static int failing_error;
 
 struct descriptor {
     uint64_t file; // 0: not ours
@@ -45,7 +42,7 @@ static void stop(const char *why) {
 
 __attribute__((constructor)) static void begin(void) {
     const char *place = getenv("DROVER_RECORDER_DIRECTORY"), *path = getenv("DROVER_RECORDER_TRACE");
-    const char *swallow = getenv("DROVER_RECORDER_SWALLOW"), *fail = getenv("DROVER_RECORDER_FAIL");
+    const char *swallow = getenv("DROVER_RECORDER_SWALLOW");
     if (place == NULL) return;
     if (realpath(place, directory) == NULL) stop("recorder: there is no DROVER_RECORDER_DIRECTORY\n");
     directory_length = strlen(directory);
@@ -57,14 +54,6 @@ __attribute__((constructor)) static void begin(void) {
         swallows_data = strstr(swallow, "data") != NULL;
         swallows_meta = strstr(swallow, "meta") != NULL;
         swallows_directory = strstr(swallow, "directory") != NULL;
-    }
-    if (fail != NULL) {
-        const char *number = strchr(fail, ':'), *error = number == NULL ? NULL : strchr(number + 1, ':');
-        if (error == NULL || number - fail >= (long)sizeof failing_call)
-            stop("recorder: DROVER_RECORDER_FAIL is CALL:N:ERRNO\n");
-        memcpy(failing_call, fail, (size_t)(number - fail));
-        failing_number = strtoul(number + 1, NULL, 10);
-        failing_error = atoi(error + 1);
     }
 }
 
@@ -97,13 +86,6 @@ static void note_text(uint32_t kind, uint32_t flags, uint64_t file, const char *
 static void note_pair(uint32_t kind, const char *from, const char *to) {
     struct iovec parts[] = {{(void *)from, strlen(from) + 1}, {(void *)to, strlen(to)}};
     note(kind, 0, 0, 0, parts, 2);
-}
-
-// Whether this call is the one that is to fail. The lock is held.
-static bool fails(const char *call) {
-    if (failing_number == 0 || strcmp(call, failing_call) != 0 || --failing_number > 0) return false;
-    errno = failing_error;
-    return true;
 }
 
 static struct descriptor *ours(int descriptor) {
@@ -238,10 +220,6 @@ static ssize_t write_parts(int descriptor, const struct iovec *parts, int count,
                           : syscall(SYS_pwritev, descriptor, parts, count, offset, 0);
     pthread_mutex_lock(&lock);
     struct descriptor *file = ours(descriptor);
-    if (file != NULL && !file->is_directory && fails(file->is_durable ? "meta" : "write")) {
-        pthread_mutex_unlock(&lock);
-        return -1;
-    }
     ssize_t written = offset < 0 ? syscall(SYS_writev, descriptor, parts, count)
                                  : syscall(SYS_pwritev, descriptor, parts, count, offset, 0);
     int error = errno;
@@ -296,14 +274,8 @@ ssize_t pwritev64(int descriptor, const struct iovec *parts, int count, off_t of
 int ftruncate(int descriptor, off_t length) {
     pthread_mutex_lock(&lock);
     struct descriptor *file = ours(descriptor);
-    int result = -1, error = 0;
-    if (file != NULL && fails("write")) {
-        error = failing_error;
-    } else {
-        result = (int)syscall(SYS_ftruncate, descriptor, length);
-        error = errno;
-        if (result == 0 && file != NULL) note(DROVER_TRACE_TRUNCATE, 0, file->file, (uint64_t)length, NULL, 0);
-    }
+    int result = (int)syscall(SYS_ftruncate, descriptor, length), error = errno;
+    if (result == 0 && file != NULL) note(DROVER_TRACE_TRUNCATE, 0, file->file, (uint64_t)length, NULL, 0);
     pthread_mutex_unlock(&lock);
     errno = error;
     return result;
@@ -322,12 +294,9 @@ static int flush(int descriptor, long call) {
     }
     uint64_t number = file->file, before = records;
     bool is_swallowed = file->is_directory ? swallows_directory : swallows_data;
-    bool has_failed = fails("flush");
-    int error = errno;
     pthread_mutex_unlock(&lock);
     if (is_swallowed) return 0;
-    int result = has_failed ? -1 : (int)syscall(call, descriptor);
-    if (!has_failed) error = errno;
+    int result = (int)syscall(call, descriptor), error = errno;
     if (result == 0) {
         pthread_mutex_lock(&lock);
         note(DROVER_TRACE_FLUSH, 0, number, before, NULL, 0);
@@ -379,15 +348,9 @@ int renameat2(int from_at, const char *from, int to_at, const char *to, unsigned
     char old[PATH_MAX], new[PATH_MAX];
     bool is_from_ours = inside(from_at, from, old), is_to_ours = inside(to_at, to, new);
     pthread_mutex_lock(&lock);
-    int result = -1, error = 0;
     if (is_from_ours != is_to_ours) stop("recorder: a rename crosses the directory's border\n");
-    if (is_from_ours && fails("rename")) {
-        error = failing_error;
-    } else {
-        result = (int)syscall(SYS_renameat2, from_at, from, to_at, to, flags);
-        error = errno;
-        if (result == 0 && is_from_ours) note_pair(DROVER_TRACE_RENAME, old, new);
-    }
+    int result = (int)syscall(SYS_renameat2, from_at, from, to_at, to, flags), error = errno;
+    if (result == 0 && is_from_ours) note_pair(DROVER_TRACE_RENAME, old, new);
     pthread_mutex_unlock(&lock);
     errno = error;
     return result;

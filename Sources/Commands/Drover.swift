@@ -12,7 +12,7 @@ package struct Drover: AsyncParsableCommand {
         discussion: """
             Talks to the local system, or to the one that --server or DROVER_SERVER names. --json prints one JSON object \
             instead of tables. Exit codes: 0 done, 1 failed, 2 usage or refused (nothing changed), 3 cancelled, \
-            4 superseded, 5 rolled back, 124 stopped waiting (it still runs), 130 interrupted.
+            4 superseded, 5 rolled back, 124 stopped waiting (it still runs), 130 interrupted, 143 terminated.
             """,
         subcommands: [
             BuildCommand.self, JobsCommand.self, JobCommand.self, CancelCommand.self, LogsCommand.self,
@@ -71,6 +71,7 @@ enum CommandExit: Int32, Sendable {
     case rolledBack = 5
     case stoppedWaiting = 124
     case interrupted = 130
+    case terminated = 143
 }
 
 /// Ends a command early, with a word for the person.

@@ -39,7 +39,7 @@ extension ClientFailure {
     }
 }
 
-/// Ctrl-C lets go of what is waited for, says how to come back, and ends with 130.
+/// Ctrl-C and TERM let go of what is waited for, say how to come back, and end with 130 and 143.
 enum Interruption {
     private static let hint = Mutex("")
     private static let scratch = Mutex(Set<String>())
@@ -55,12 +55,12 @@ enum Interruption {
 
     /// Ends the process when it comes; returns when cancelled.
     static func watch() async {
-        for await _ in await UnixSignalsSequence(trapping: .sigint) {
+        for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
             ProgressLine.clear()
             Terminal.complain(hint.withLock { $0 })
             for path in scratch.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
             Keyboard.giveBack()
-            exit(CommandExit.interrupted.rawValue)
+            exit((signal == .sigterm ? CommandExit.terminated : .interrupted).rawValue)
         }
     }
 }

@@ -14,7 +14,7 @@ package struct Laboratory: Sendable {
     package struct Settings: Codable, Sendable {
         /// A directory of the laboratory's own; it is there and empty.
         package var directory: String
-        /// Where findings are kept; nil for nowhere.
+        /// Where findings are kept; nil where none are.
         package var findings: String?
         /// The program, and the arguments that make it a child.
         package var program: [String]

@@ -39,7 +39,7 @@ struct StoreCheck: Service {
             do {
                 if !isSwept { try await keeper.sweep() }
                 isSwept = true
-            } catch { note("leftovers stay for now", error) }
+            } catch { note("leftovers stay until the next look", error) }
             for (build, pack) in await storedPacks() where !Task.isCancelled {
                 do { try await checkLength(build, pack) } catch { note("a pack is not looked at", error) }
             }

@@ -173,7 +173,7 @@ struct EventRouteTests {
             #expect(try answer.json(QueryAnswer.self).sequence == last.sequence)
             for (time, word) in [
                 (first.time.adding(milliseconds: -1), "before the log's first event"),
-                (now.adding(seconds: 3600), "leave it away for now"),
+                (now.adding(seconds: 3600), "leave it out to see the present"),
             ] {
                 let refused = try await client.post("/v1/query", QueryBody(sql: "SELECT 1", at: .time(time)))
                 #expect(refused.status == 422)

@@ -9,8 +9,6 @@
 //   DROVER_RECORDER_SWALLOW    kinds of flushes that are neither done nor written down, though the process is told that
 //                              they were, separated by commas: data (fsync, fdatasync, msync of files), meta (O_DSYNC
 //                              and O_SYNC), directory (fsync of directories)
-//   DROVER_RECORDER_FAIL       CALL:N:ERRNO, the N-th write, flush or rename below the directory fails: CALL is `write`
-//                              (any kind, data descriptors), `meta` (a write through O_DSYNC), `flush` or `rename`
 //
 // It sees the calls of libraries that reach libc by name, as LMDB's, Swift's and Foundation's do. Writes through a shared
 // mapping it cannot see; whoever reads the trace compares its end with the files.
