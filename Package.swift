@@ -152,7 +152,7 @@ let package = Package(
             "Commands",
             [
                 "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client",
-                "CrashLab",
+                "CrashLab", "Packs", "Swarm", "Transfer",
                 .argumentParser, .unixSignals, .logging,
             ]),
         .executableTarget(name: "drover", dependencies: ["Commands"], swiftSettings: rules),

@@ -1,3 +1,5 @@
+package import Transfer
+
 /// The limits and times of one agent.
 package struct AgentSettings: Hashable, Sendable {
     /// Between two looks at a healthy app.
@@ -11,10 +13,8 @@ package struct AgentSettings: Hashable, Sendable {
     package var minimumFreeBytes: UInt64 = 64 << 20
     /// Between two announcements of a pack that is kept and not being fetched: within the tracker's 30 s of silence.
     package var keptAnnounceMilliseconds: Int64 = 20_000
-    /// What the tracker may ask for between two announcements of a pack that is being fetched.
-    package var announceMilliseconds: ClosedRange<Int64> = 1_000...10_000
-    /// After the first announcement of a fetch; each next pause is twice as long, up to what the tracker asks for.
-    package var firstAnnounceMilliseconds: Int64 = 100
+    /// How often the tracker is told of a pack that is being fetched.
+    package var announcing = AnnounceSettings()
     /// How long a region's answer about new targets may wait.
     package var waitMilliseconds: Int64 = 10_000
     /// The most of an app's `grace_seconds` that counts when the agent itself is told to stop its apps: whoever told

@@ -90,14 +90,11 @@ extension PackKeeper {
         var fetchSettings = FetchSettings()
         if let first { fetchSettings.picker.requestsPerMirror = max(1, first.mirrorRequests) }
         let fetcher = try await PackFetcher.open(
-            manifest: manifest, finalPath: path, sources: first.map(Self.sources) ?? FetchSources(), peer: peer,
-            client: pieces, clock: clock, settings: fetchSettings, seed: seed(name.description), logger: logger)
+            manifest: manifest, finalPath: path, sources: FetchSources(), peer: peer, client: pieces, clock: clock,
+            settings: fetchSettings, seed: seed(name.description), logger: logger)
         shelf.put(fetcher.shared, as: name)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await fetcher.run() }
-            group.addTask { [self] in await keepAnnounced(fetcher, name, after: first) }
-            try await group.next()
-            group.cancelAll()
+        try await fetcher.run(announcing: settings.announcing, first: first.map(Self.announced)) {
+            Self.announced(try await self.announce(name))
         }
         let progress = fetcher.progress
         logger.info(
@@ -108,35 +105,11 @@ extension PackKeeper {
             ])
     }
 
-    /// As often as the tracker asks for, at first more often; ends by cancellation. Peers that start together are told
-    /// only of those who announced before them: until they know each other, they take from the mirror what another has.
-    private func keepAnnounced(_ fetcher: PackFetcher, _ name: PackName, after first: AnnounceAnswer?) async {
-        var backoff = Backoff(seed: seed("fetch \(name)"))
-        var early = settings.firstAnnounceMilliseconds
-        var pause = first == nil ? backoff.nextMilliseconds() : early
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(pause))
-            guard !Task.isCancelled else { return }
-            if let answer = try? await announce(name) {
-                fetcher.setSources(Self.sources(answer))
-                backoff.succeeded()
-                early = min(early * 2, settings.announceMilliseconds.upperBound)
-                pause = min(early, announcePause(answer))
-            } else {
-                pause = backoff.nextMilliseconds()
-            }
-        }
-    }
-
-    private func announcePause(_ answer: AnnounceAnswer) -> Int64 {
-        let range = settings.announceMilliseconds
-        return min(max(answer.announceMilliseconds, range.lowerBound), range.upperBound)
-    }
-
-    private static func sources(_ answer: AnnounceAnswer) -> FetchSources {
-        FetchSources(
+    private static func announced(_ answer: AnnounceAnswer) -> Announced {
+        let sources = FetchSources(
             mirrors: [answer.mirrorEndpoint].compactMap { try? PackEndpoint($0) },
             neighbours: answer.neighbours.compactMap { try? PackEndpoint($0.endpoint) })
+        return Announced(sources: sources, milliseconds: answer.announceMilliseconds)
     }
 
     /// Each raw segment is verified; the manifest is written last, so that a build with one is whole. Only a pack with

@@ -20,7 +20,7 @@ package struct Drover: AsyncParsableCommand {
             TargetsCommand.self, RegionsCommand.self, WorkersCommand.self, PeersCommand.self, LogCommand.self,
             QueryCommand.self, ReplayCommand.self, DiffCommand.self, BisectCommand.self, WhatIfCommand.self,
             ShrinkCommand.self, ExplainCommand.self, VerifyCommand.self, ExportCommand.self, ImportCommand.self,
-            BackupCommand.self, RestoreCommand.self, RedactCommand.self, CrashTestCommand.self,
+            BackupCommand.self, RestoreCommand.self, RedactCommand.self, PackCommand.self, CrashTestCommand.self,
         ])
 
     package init() {}

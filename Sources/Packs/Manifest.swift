@@ -1,4 +1,5 @@
 package import Domain
+internal import Glibc
 
 /// What is known of a pack before packing starts.
 package struct PackFacts: Hashable, Sendable {
@@ -134,5 +135,22 @@ package struct Manifest: Hashable, Sendable {
         }
         let hash = MerkleTree.pieceHash(bytes, pieceLength: pieceLength, isOnlyPiece: pieces.count == 1)
         return hash == pieces[index]
+    }
+}
+
+extension Manifest {
+    /// Writes a manifest's bytes to a path: whole and durable there, or not at all.
+    package static func store(_ bytes: [UInt8], at path: String) throws(PackFailure) {
+        let temporary = "\(path).new"
+        do throws(PackFailure) {
+            let file = try OpenFile.open(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC)
+            try file.write(bytes, at: 0)
+            try file.synchronize()
+            try OpenFile.move(temporary, to: path)
+        } catch {
+            OpenFile.remove(temporary)
+            throw error
+        }
+        try OpenFile.synchronizeDirectory(of: path)
     }
 }

@@ -34,6 +34,8 @@ struct Exchange: Sendable {
             case .manifest(let name): return try await answerManifest(try pack(name))
             case .have(let name, let question): return try await answerHave(try pack(name), question)
             case .offer(let name, let question): return try await answerOffer(try pack(name), question)
+            case .announce(let name, let question): return try await answerAnnounce(name, question)
+            case .list: return await sendJSON(server.catalog.list)
             }
         } catch {
             return await send(error)
@@ -81,6 +83,34 @@ struct Exchange: Sendable {
             offer = pack.offer(to: peer, wanted: question.wanted) ?? offer
         }
         return await send(offer.pieces, version: offer.version)
+    }
+
+    private func answerAnnounce(
+        _ name: PackName, _ question: PackRoute.AnnounceQuestion
+    ) async throws(Problem) -> Bool {
+        _ = try pack(name)
+        guard let tracker = server.tracker else {
+            throw PackRoute.notFound("this is no tracker: announce yourself where the region says")
+        }
+        guard let peer, let host = channel.remoteAddress?.ipAddress else {
+            throw Problem(.badHeader, "name yourself in the header \(TransferHeader.peer): you are told to others")
+        }
+        let address = BoundAddress(host: host, port: Int(question.port))
+        let endpoint = "\(settings.tls == nil ? "http" : "https")://\(address)"
+        guard let answer = tracker.announced(name, peer: peer, endpoint: endpoint, labels: question.labels) else {
+            throw Problem(.busy, "too many packs are being fetched at once: try again shortly")
+        }
+        return await sendJSON(
+            NeighboursAnswer(
+                neighbours: answer.neighbours.map { AnnounceAnswer.Neighbour(name: $0.name, endpoint: $0.endpoint) },
+                mirrorRequests: answer.mirrorRequests, announceMilliseconds: answer.announceMilliseconds))
+    }
+
+    private func sendJSON(_ value: some Encodable) async -> Bool {
+        guard let body = try? WireJSON.encode(value) else {
+            return await send(Problem(.internalFailure, "the answer cannot be written"))
+        }
+        return await send([UInt8](body), type: "application/json", [])
     }
 
     private func send(_ pieces: PieceSet, version: UInt64) async -> Bool {
@@ -172,7 +202,8 @@ struct Exchange: Sendable {
         channel.write(head, promise: nil)
         var start = range.lowerBound
         while start < range.upperBound {
-            let end = min(start + UInt64(settings.chunkBytes), range.upperBound)
+            let end = min(start + server.rate.chunkBytes(settings.chunkBytes), range.upperBound)
+            await server.rate.wait(for: end - start)
             guard let chunk = await chunk(start..<end, file), await write(.body(chunk)) else { return false }
             pack.sent(bytes: end - start, to: peer)
             start = end

@@ -65,6 +65,7 @@ package final class PackFetcher: Sendable {
     let settings: FetchSettings
     let clock: any ClockSource
     let logger: Logger
+    let seed: UInt64
     /// Fires after every fact.
     let facts = ChangeSignal()
     let state: Mutex<FetchState>
@@ -91,6 +92,7 @@ package final class PackFetcher: Sendable {
     ) {
         (self.file, self.shared, self.client, self.peer) = (file, shared, client, peer)
         (self.settings, self.clock, self.logger, manifest) = (settings, clock, logger, file.manifest)
+        self.seed = seed
         state = Mutex(
             FetchState(
                 picker: PiecePicker(

@@ -9,6 +9,8 @@ enum PackRoute: Hashable, Sendable {
     case manifest(PackName)
     case have(PackName, HaveQuestion)
     case offer(PackName, HaveQuestion)
+    case announce(PackName, AnnounceQuestion)
+    case list
 
     /// The query of a blocking GET.
     struct HaveQuestion: Hashable, Sendable {
@@ -16,6 +18,14 @@ enum PackRoute: Hashable, Sendable {
         var after: UInt64?
         var waitMilliseconds: Int64 = 0
         var wanted: [Int] = []
+    }
+
+    /// A peer fetches or has the pack.
+    struct AnnounceQuestion: Hashable, Sendable {
+        /// Where it serves pieces, at the address that it asks from.
+        var port: UInt16
+        /// Tell who is near it.
+        var labels: [String: String] = [:]
     }
 
     static func parse(
@@ -26,18 +36,29 @@ enum PackRoute: Hashable, Sendable {
         }
         let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let path = parts[0].split(separator: "/", omittingEmptySubsequences: false)
-        let question = try question(parts.count > 1 ? parts[1] : "", settings)
-        guard (5...6).contains(path.count), path[0].isEmpty, path[1] == "v1", path[2] == "packs",
-            let app = AppName(rawValue: String(path[3])), let build = BuildID(String(path[4]))
-        else { throw notFound("there is nothing at this path; packs are at /v1/packs/APP/ID") }
-        let name = PackName(app: app, build: build)
+        let query = parts.count > 1 ? parts[1] : ""
+        if path.count == 6, path[5] == "announce", let name = pack(path) {
+            return .announce(name, try announcement(query))
+        }
+        let question = try question(query, settings)
+        if path == ["", "v1", "packs"] { return .list }
+        guard (5...6).contains(path.count), let name = pack(path) else {
+            throw notFound("there is nothing at this path; packs are at /v1/packs/APP/ID, their list at /v1/packs")
+        }
         guard path.count == 6 else { return .pack(name) }
         switch path[5] {
         case "manifest": return .manifest(name)
         case "have": return .have(name, question)
         case "offer": return .offer(name, question)
-        default: throw notFound("a pack has manifest, have and offer under it, nothing else")
+        default: throw notFound("a pack has manifest, have, offer and announce under it, nothing else")
         }
+    }
+
+    private static func pack(_ path: [Substring]) -> PackName? {
+        guard path.count >= 5, path[0].isEmpty, path[1] == "v1", path[2] == "packs",
+            let app = AppName(rawValue: String(path[3])), let build = BuildID(String(path[4]))
+        else { return nil }
+        return PackName(app: app, build: build)
     }
 
     static func notFound(_ detail: String) -> Problem { Problem(.notFound, detail) }
@@ -71,6 +92,23 @@ enum PackRoute: Hashable, Sendable {
             pieces.allSatisfy({ ($0 ?? .max) < PieceLayout.maximumPieces })
         else { throw badQuery("wanted is at most \(settings.maximumWantedPieces) piece numbers with commas between") }
         return pieces.compactMap { $0.map { Int($0) } }
+    }
+
+    private static func announcement(_ query: Substring) throws(Problem) -> AnnounceQuestion {
+        var question = AnnounceQuestion(port: 0)
+        for pair in query.split(separator: "&", omittingEmptySubsequences: false) {
+            let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let value = sides.count > 1 ? sides[1] : ""
+            switch sides[0] {
+            case "port": question.port = plainDecimal(value).flatMap { UInt16(exactly: $0) } ?? 0
+            case "zone", "rack":
+                guard isPlainName(String(value)) else { throw badQuery("\(sides[0]) is a name, as in rack-7") }
+                question.labels[String(sides[0])] = String(value)
+            default: throw badQuery("only port, zone and rack are known here")
+            }
+        }
+        guard question.port > 0 else { throw badQuery("port says where you serve pieces: 1 to 65535") }
+        return question
     }
 
     private static func badQuery(_ detail: String) -> Problem { Problem(.badQuery, detail) }

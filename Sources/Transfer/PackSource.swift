@@ -1,5 +1,6 @@
 package import Domain
 package import Swarm
+package import Wire
 
 /// Which pieces somebody has.
 package struct HaveMap: Hashable, Sendable {
@@ -45,4 +46,6 @@ package protocol PackSource: Sendable {
 package protocol PackCatalog: Sendable {
     /// Nil when there is no such pack here.
     func pack(_ name: PackName) -> (any PackSource)?
+
+    var list: PackListAnswer { get }
 }

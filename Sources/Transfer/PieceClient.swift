@@ -6,6 +6,7 @@ internal import NIOHTTP1
 internal import NIOPosix
 package import NIOSSL
 package import Swarm
+package import Wire
 
 /// Where a `PieceServer` is: `http://HOST:PORT` or `https://HOST:PORT`.
 package struct PackEndpoint: Hashable, Sendable, Comparable, CustomStringConvertible {
@@ -61,6 +62,31 @@ package final class PieceClient: Sendable {
     }
 
     package func shutdown() async { try? await http.shutdown() }
+
+    /// What the endpoint serves, and the key that it says its manifests are signed with.
+    package func packs(at endpoint: PackEndpoint) async throws(SourceFailure) -> PackListAnswer {
+        try json(try await small("/v1/packs", endpoint, maximumBytes: settings.maximumManifestBytes), endpoint)
+    }
+
+    /// Tells the tracker at the endpoint that this peer fetches or has a pack and serves it at a port; returns whom to
+    /// ask.
+    package func announce(
+        _ pack: PackName, as peer: PeerName, port: Int, labels: [String: String], at endpoint: PackEndpoint
+    ) async throws(SourceFailure) -> NeighboursAnswer {
+        let labels = labels.sorted { $0.key < $1.key }.map { "&\($0.key)=\($0.value)" }.joined()
+        return try json(
+            try await small(
+                path(pack, "/announce?port=\(port)\(labels)"), endpoint, maximumBytes: settings.maximumMapBytes,
+                peer: peer), endpoint)
+    }
+
+    private func json<Answer: Decodable>(
+        _ answer: SmallAnswer, _ endpoint: PackEndpoint
+    ) throws(SourceFailure) -> Answer {
+        do { return try WireJSON.decode(Answer.self, from: Data(answer.body)) } catch {
+            throw SourceFailure(.unreachable, "\(endpoint) answered something else than asked for: \(error)")
+        }
+    }
 
     /// The signed manifest's bytes, as the endpoint tells them: decode and verify them.
     package func manifest(of pack: PackName, at endpoint: PackEndpoint) async throws(SourceFailure) -> [UInt8] {

@@ -20,14 +20,19 @@ package struct BoundAddress: Hashable, Sendable, CustomStringConvertible {
 /// * `/v1/packs/APP/ID/manifest`;
 /// * `/v1/packs/APP/ID/have?after=VERSION&wait=10s`: which pieces are here, as soon as the version is another one;
 /// * `/v1/packs/APP/ID/offer?after=VERSION&wait=10s&wanted=1,2`: what a mirror lets the peer take that the header
-///   `Drover-Peer` names.
+///   `Drover-Peer` names;
+/// * `/v1/packs/APP/ID/announce?port=9000&zone=a&rack=7`, of a tracker: whom to ask beside it;
+/// * `/v1/packs`: which packs are here, and the key that signed them.
 ///
 /// Errors are problem documents. The same server stands in peers and in mirrors.
 package final class PieceServer: Sendable {
     package let address: BoundAddress
     let settings: PieceServerSettings
     let catalog: any PackCatalog
+    /// Nil where the region tells peers of each other.
+    let tracker: SwarmDirectory?
     let slots: UploadSlots
+    let rate: UploadRate
     let files = NonBlockingFileIO(threadPool: .singleton)
     private let logger: Logger
     private let listener: NIOAsyncChannel<any Channel, Never>
@@ -37,7 +42,7 @@ package final class PieceServer: Sendable {
 
     /// Listens from now on; `run` answers.
     package static func bind(
-        _ settings: PieceServerSettings, catalog: any PackCatalog, logger: Logger
+        _ settings: PieceServerSettings, catalog: any PackCatalog, tracker: SwarmDirectory? = nil, logger: Logger
     ) async throws(TransferFailure) -> PieceServer {
         do {
             let tls = try settings.tls.map { try NIOSSLContext(configuration: $0) }
@@ -52,7 +57,7 @@ package final class PieceServer: Sendable {
             let local = listener.channel.localAddress
             let address = BoundAddress(
                 host: local?.ipAddress ?? settings.host, port: local?.port ?? settings.port)
-            return PieceServer(settings, catalog, logger, listener, connections, address)
+            return PieceServer(settings, catalog, tracker, logger, listener, connections, address)
         } catch {
             throw TransferFailure(
                 .cannotListen, "cannot listen on \(settings.host):\(settings.port): \(error); choose another address")
@@ -60,10 +65,12 @@ package final class PieceServer: Sendable {
     }
 
     private init(
-        _ settings: PieceServerSettings, _ catalog: any PackCatalog, _ logger: Logger,
+        _ settings: PieceServerSettings, _ catalog: any PackCatalog, _ tracker: SwarmDirectory?, _ logger: Logger,
         _ listener: NIOAsyncChannel<any Channel, Never>, _ connections: OpenConnections, _ address: BoundAddress
     ) {
-        (self.settings, self.catalog, self.logger, self.listener) = (settings, catalog, logger, listener)
+        (self.settings, self.catalog, self.tracker) = (settings, catalog, tracker)
+        (self.logger, self.listener) = (logger, listener)
+        rate = UploadRate(bytesPerSecond: settings.uploadBytesPerSecond)
         (self.connections, self.address) = (connections, address)
         slots = UploadSlots(
             slots: settings.uploadSlots, waiting: settings.waitingUploads,

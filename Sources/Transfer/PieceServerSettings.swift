@@ -7,6 +7,8 @@ package struct PieceServerSettings: Sendable {
     package var port: Int
     /// Packs sent at once. 4 on a peer, as many as a peer's requests; more on a mirror.
     package var uploadSlots: Int
+    /// All uploads together; nil: as fast as they go.
+    package var uploadBytesPerSecond: UInt64?
     /// Requests that wait for a slot; one more is answered 503.
     package var waitingUploads = 16
     package var uploadWaitMilliseconds: Int64 = 2_000

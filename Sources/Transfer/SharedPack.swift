@@ -2,6 +2,7 @@ package import Domain
 package import Packs
 package import Ports
 package import Swarm
+package import Wire
 internal import Synchronization
 
 /// A pack on this machine's disk, as others see it: on a peer while it fetches and after, on a mirror with a ledger.
@@ -111,8 +112,10 @@ extension Manifest {
 /// The packs one server serves, by name.
 package final class PackShelf: PackCatalog {
     private let packs = Mutex<[PackName: any PackSource]>([:])
+    /// What manifests here are signed with, where it is told to whoever asks.
+    private let releaseKey: [UInt8]?
 
-    package init() {}
+    package init(releaseKey: [UInt8]? = nil) { self.releaseKey = releaseKey }
 
     package func pack(_ name: PackName) -> (any PackSource)? { packs.withLock { $0[name] } }
 
@@ -127,6 +130,16 @@ package final class PackShelf: PackCatalog {
         packs.withLock { packs in
             if packs[name]?.root == root { packs[name] = nil }
         }
+    }
+
+    package var list: PackListAnswer {
+        let packs = packs.withLock { $0.sorted { $0.key < $1.key } }
+        return PackListAnswer(
+            packs: packs.map { name, pack in
+                PackListAnswer.Pack(
+                    app: name.app, build: name.build, root: pack.root, packedBytes: pack.layout.totalBytes)
+            },
+            releaseKey: releaseKey.map { hexadecimal($0) })
     }
 
     /// Ascending.

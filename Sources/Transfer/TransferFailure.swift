@@ -9,6 +9,8 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         case cannotListen = "cannot-listen"
         /// An endpoint that is not `http://HOST:PORT` or `https://HOST:PORT`.
         case badEndpoint = "bad-endpoint"
+        /// A certificate or key that cannot be read.
+        case badCertificate = "bad-certificate"
         /// A manifest whose pieces cannot be laid out.
         case badManifest = "bad-manifest"
         case cancelled

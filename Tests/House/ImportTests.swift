@@ -21,6 +21,7 @@ private let walls: [String: Set<String>] = [
     "CrashLab": ["Domain", "Ports", "Codec", "EventLog", "LMDB", "Engine", "Processes"],
     "Commands": [
         "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client", "CrashLab",
+        "Packs", "Swarm", "Transfer",
     ],
     "Simulation": [
         "Domain", "Swarm", "Ports", "Codec", "Engine", "Projectors", "Region", "Agent", "Building",

@@ -7,8 +7,7 @@ import Logging
 import Ports
 import Projectors
 import Serving
-import Swarm
-import Synchronization
+import Transfer
 import Wire
 
 /// A region's HTTP routes: for workers (uploads, output), peers (enrolment, assignments, reports, swarms), other regions
@@ -129,27 +128,6 @@ extension Problem {
         case .full:
             self.init(code: failure.code.rawValue, status: 507, title: "The store is full", detail: failure.message)
         case .io: self.init(.internalFailure, failure.message)
-        }
-    }
-}
-
-/// The region's swarms: who fetches or has which pack. In memory only; peers announce themselves again.
-final class SwarmDirectory: Sendable {
-    private let tracker: Mutex<Tracker>
-    private let clock: any ClockSource
-
-    init(seed: UInt64, clock: any ClockSource) {
-        tracker = Mutex(Tracker(seed: seed))
-        self.clock = clock
-    }
-
-    func announced(
-        _ pack: PackName, peer: PeerName, endpoint: String, labels: [String: String]
-    ) -> TrackerAnswer? {
-        let now = Timestamp(milliseconds: clock.read().monotonicMilliseconds)
-        return tracker.withLock {
-            $0.expire(now: now)
-            return $0.announced(pack, peer: peer, endpoint: endpoint, labels: labels, now: now)
         }
     }
 }

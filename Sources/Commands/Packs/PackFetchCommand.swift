@@ -1,0 +1,211 @@
+import ArgumentParser
+import Domain
+import Engine
+import Foundation
+import Logging
+import Packs
+import Ports
+import Swarm
+import Transfer
+import Wire
+
+struct PackFetchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fetch",
+        abstract: "Fetch a pack from a server and from everybody who fetches it, and unpack it.",
+        discussion: """
+            URL is a pack's (http://HOST:PORT/v1/packs/APP/NUMBER), or the server's own when it serves one pack. FILE \
+            appears when all of it is verified, in place of what had the name. What was fetched stands beside it \
+            (FILE.pack) until then: a fetch that was killed goes on where it was. The manifest must be signed with the \
+            --trust key, else with the key that the server names.
+            """)
+
+    @Argument(help: "A pack, or a server.") var url: String
+    @Option(help: ArgumentHelp("The file to make.", valueName: "file")) var output: String
+    @OptionGroup var transfer: TransferOptions
+    @Option(help: ArgumentHelp("Give pieces for this long when all is here.", valueName: "n")) var seedSeconds = 0
+    @Option(help: ArgumentHelp("The release key: hexadecimal, or a file.", valueName: "key")) var trust: String?
+    @Option(help: ArgumentHelp("This machine's zone: neighbours in it are preferred.", valueName: "name"))
+    var zone: PeerName?
+    @Option(help: ArgumentHelp("This machine's rack.", valueName: "name")) var rack: PeerName?
+    @Flag(help: "Print one JSON object when it is done.") var json = false
+
+    func validate() throws {
+        guard (0...10_000_000).contains(seedSeconds) else { throw ValidationError("--seed-seconds is 0 or more") }
+    }
+
+    func run() async throws {
+        try await reportingPackFailures {
+            let place = try PackPlace(url)
+            let client = PieceClient(try transfer.clientSettings())
+            defer { Task { await client.shutdown() } }
+            let (name, manifest) = try await find(place, client)
+            try await fetch(name, manifest, from: place.server, client)
+        }
+    }
+
+    /// The pack that is meant, and its manifest, proved.
+    private func find(_ place: PackPlace, _ client: PieceClient) async throws -> (PackName, Manifest) {
+        let list = try await client.packs(at: place.server)
+        let name = try place.pack ?? Self.only(list, at: place.server)
+        let bytes = try await client.manifest(of: name, at: place.server)
+        let key = try trust.map(trustedKey) ?? serversKey(list, place.server)
+        let manifest = try Manifest.verify(bytes, trustedKeys: [key])
+        guard manifest.name == name else {
+            throw CommandStop(.failed, "drover: \(place.server) sent the manifest of \(manifest.name), not of \(name)")
+        }
+        return (name, manifest)
+    }
+
+    private static func only(_ list: PackListAnswer, at server: PackEndpoint) throws -> PackName {
+        let names = list.packs.map { PackName(app: $0.app, build: $0.build) }
+        guard let first = names.first, names.count == 1 else {
+            let what = names.isEmpty ? "no pack" : names.prefix(8).map(\.description).joined(separator: ", ")
+            throw CommandStop(.refused, "drover: \(server) serves \(what): name one as \(server)/v1/packs/APP/NUMBER")
+        }
+        return first
+    }
+
+    private func serversKey(_ list: PackListAnswer, _ server: PackEndpoint) throws -> [UInt8] {
+        guard let text = list.releaseKey, let key = bytesFromHex(text), key.count == 32 else {
+            throw CommandStop(.refused, "drover: \(server) names no release key: give the one you trust with --trust")
+        }
+        Terminal.complain("trusting the key that \(server) names: \(text) (--trust to be sure)")
+        return key
+    }
+
+    // MARK: Fetching
+
+    private func fetch(
+        _ name: PackName, _ manifest: Manifest, from server: PackEndpoint, _ client: PieceClient
+    ) async throws {
+        let clock = SystemClock()
+        let start = ContinuousClock.now
+        let shelf = PackShelf()
+        let logger = Logger(label: "drover.pack") { _ in SwiftLogNoOpLogHandler() }
+        let listener = try await PieceServer.bind(
+            transfer.serverSettings(uploadSlots: PieceServerSettings().uploadSlots), catalog: shelf, logger: logger)
+        let peer = Self.peer(listener.address.port)
+        try goOnWithWholePack()
+        let fetcher = try await PackFetcher.open(
+            manifest: manifest, finalPath: "\(output).pack", sources: FetchSources(), peer: peer, client: client,
+            clock: clock, seed: UInt64.random(in: .min ... .max), logger: logger)
+        shelf.put(fetcher.shared, as: name)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await listener.run() }
+            group.addTask { await Self.show(fetcher) }
+            try await fetcher.run { try await announce(name, peer, listener.address.port, server, client) }
+            ProgressLine.clear()
+            try PackReader(path: "\(output).pack", manifest: manifest).unpack(to: output)
+            try tell(fetcher, seconds: start.duration(to: .now) / .seconds(1))
+            try await seed(name, peer, listener.address.port, server, client)
+            group.cancelAll()
+        }
+        try? FileManager.default.removeItem(atPath: "\(output).pack")
+    }
+
+    /// An earlier run ended between fetching and unpacking: its pieces are compared again, not fetched again.
+    private func goOnWithWholePack() throws {
+        let (whole, partial) = ("\(output).pack", "\(output).pack.partial")
+        guard FileManager.default.fileExists(atPath: whole), !FileManager.default.fileExists(atPath: partial) else {
+            return
+        }
+        try FileManager.default.moveItem(atPath: whole, toPath: partial)
+    }
+
+    private func announce(
+        _ name: PackName, _ peer: PeerName, _ port: Int, _ server: PackEndpoint, _ client: PieceClient
+    ) async throws -> Announced {
+        let labels = [("zone", zone), ("rack", rack)].reduce(into: [String: String]()) { $0[$1.0] = $1.1?.rawValue }
+        let answer = try await client.announce(name, as: peer, port: port, labels: labels, at: server)
+        return Announced(
+            sources: FetchSources(
+                mirrors: [server], neighbours: answer.neighbours.compactMap { try? PackEndpoint($0.endpoint) }),
+            milliseconds: answer.announceMilliseconds)
+    }
+
+    /// Gives pieces on, and stays known to the tracker, for as long as was asked.
+    private func seed(
+        _ name: PackName, _ peer: PeerName, _ port: Int, _ server: PackEndpoint, _ client: PieceClient
+    ) async throws {
+        let end = ContinuousClock.now.advanced(by: .seconds(seedSeconds))
+        while ContinuousClock.now < end {
+            let pause = try? await announce(name, peer, port, server, client).milliseconds
+            let next = ContinuousClock.now.advanced(by: .milliseconds(pause ?? 1000))
+            try await Task.sleep(until: min(next, end), clock: .continuous)
+        }
+    }
+
+    /// Different for every process that fetches.
+    private static func peer(_ port: Int) -> PeerName {
+        let host = ProcessInfo.processInfo.hostName.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" }
+        let process = ProcessInfo.processInfo.processIdentifier
+        let text = "\(String(host.prefix(32)).lowercased())-\(process)-\(port)"
+        return PeerName(rawValue: text) ?? PeerName(unchecked: "peer-\(process)-\(port)")
+    }
+
+    private static func show(_ fetcher: PackFetcher) async {
+        guard Terminal.showsProgress else { return }
+        let line = ProgressLine()
+        while !Task.isCancelled, !fetcher.progress.isComplete {
+            let now = fetcher.progress
+            line.show(
+                "fetching \(ProgressLine.bar(now.verifiedBytes, of: now.totalBytes)) "
+                    + "\(readable(bytes: now.verifiedBytes)) of \(readable(bytes: now.totalBytes))")
+            try? await Task.sleep(for: .milliseconds(200))
+        }
+    }
+
+    private struct Report: Encodable {
+        var output: String
+        var pack: String
+        var bytes: UInt64
+        var seconds: Double
+        var bytes_from_peers: UInt64
+        var bytes_from_mirror: UInt64
+        var bad_pieces: UInt64
+    }
+
+    private func tell(_ fetcher: PackFetcher, seconds: Double) throws {
+        let progress = fetcher.progress
+        let report = Report(
+            output: output, pack: fetcher.manifest.name.description, bytes: fetcher.manifest.facts.rawLength,
+            seconds: (seconds * 1000).rounded() / 1000, bytes_from_peers: progress.bytesFromPeers,
+            bytes_from_mirror: progress.bytesFromMirrors, bad_pieces: progress.badPieces)
+        guard !json else { return try Terminal.say(json: report) }
+        Terminal.say(
+            "\(output): \(report.pack), \(readable(bytes: report.bytes)) in \(String(format: "%.1f", seconds)) s, "
+                + "\(readable(bytes: report.bytes_from_peers)) from peers, "
+                + "\(readable(bytes: report.bytes_from_mirror)) from the server")
+    }
+}
+
+/// What a fetch's URL means.
+struct PackPlace: Hashable {
+    var server: PackEndpoint
+    /// Nil for the only pack there.
+    var pack: PackName?
+
+    init(_ url: String) throws {
+        guard let components = URLComponents(string: url), components.query == nil else {
+            throw CommandStop(.refused, "drover: \(url) is no URL of a pack: http://HOST:PORT/v1/packs/APP/NUMBER")
+        }
+        var root = components
+        root.path = ""
+        do { server = try PackEndpoint(root.string ?? url) } catch {
+            throw CommandStop(.refused, "drover: \(error.message)")
+        }
+        let parts = components.path.split(separator: "/")
+        guard !parts.isEmpty else { return }
+        guard parts.count == 4, parts[0] == "v1", parts[1] == "packs", let app = AppName(rawValue: String(parts[2])),
+            let build = BuildID(String(parts[3]))
+        else {
+            throw CommandStop(.refused, "drover: \(url) names no pack: write http://HOST:PORT/v1/packs/APP/NUMBER")
+        }
+        pack = PackName(app: app, build: build)
+    }
+}
+
+extension PeerName: ExpressibleByArgument {
+    package init?(argument: String) { self.init(rawValue: argument) }
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Domain
+import Foundation
+import Packs
+import Swarm
+
+struct PackInspectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Say what a manifest says of its pack, and whether the pack is so.",
+        discussion: """
+            PATH is a manifest, or a pack with its manifest beside it (`create` makes both). With the pack there every \
+            piece is compared; --trust checks the signature against a key. Exit 1 when anything is not as it should be.
+            """)
+
+    @Argument(help: "A manifest or a pack.") var path: String
+    @Option(help: ArgumentHelp("The release key that must have signed it: hexadecimal, or a file.", valueName: "key"))
+    var trust: String?
+    @Flag(help: "Print one JSON object.") var json = false
+
+    private struct Report: Encodable {
+        struct Segment: Encodable {
+            var offset: UInt64
+            var packed_bytes: UInt64
+            var raw_bytes: UInt64
+            var raw_digest: Digest
+        }
+
+        var pack: String
+        var attempt: AttemptNumber
+        var commit: String
+        var raw_bytes: UInt64
+        var packed_bytes: UInt64
+        var raw_digest: Digest
+        var root: Digest
+        var manifest_digest: Digest
+        var piece_bytes: UInt64
+        var pieces: Int
+        var zstd: String
+        var segments: [Segment]
+        var signed_by: String?
+        /// Whether the pack beside it was compared and is what the manifest says; null when it is not there.
+        var sound: Bool?
+    }
+
+    func run() async throws {
+        let stem = path.hasSuffix(".pack") ? String(path.dropLast(5)) : path
+        let isPair = path.hasSuffix(".pack") || path.hasSuffix(".manifest")
+        let base = path.hasSuffix(".manifest") ? String(path.dropLast(9)) : stem
+        let manifestPath = isPair ? "\(base).manifest" : path
+        guard let data = FileManager.default.contents(atPath: manifestPath) else {
+            throw CommandStop(.refused, "drover: there is no manifest at \(manifestPath)")
+        }
+        try await reportingPackFailures {
+            let manifest = try Manifest.decode([UInt8](data))
+            if let trust { _ = try Manifest.verify([UInt8](data), trustedKeys: [try trustedKey(trust)]) }
+            let pack = "\(base).pack"
+            let isThere = isPair && FileManager.default.fileExists(atPath: pack)
+            if isThere { try verify(pack, manifest) }
+            try tell(manifest, isSound: isThere ? true : nil)
+        }
+    }
+
+    private func verify(_ pack: String, _ manifest: Manifest) throws {
+        let line = ProgressLine()
+        defer { line.end() }
+        try PackReader(path: pack, manifest: manifest).verifyPacked { done in
+            guard Terminal.showsProgress else { return }
+            line.show("comparing \(ProgressLine.bar(done, of: manifest.totals.packedLength))")
+        }
+    }
+
+    private func tell(_ manifest: Manifest, isSound: Bool?) throws {
+        let (facts, totals) = (manifest.facts, manifest.totals)
+        let report = Report(
+            pack: manifest.name.description, attempt: facts.attempt, commit: facts.commit, raw_bytes: facts.rawLength,
+            packed_bytes: totals.packedLength, raw_digest: totals.rawDigest, root: totals.root,
+            manifest_digest: manifest.digest, piece_bytes: facts.pieceLength, pieces: manifest.pieces.count,
+            zstd: "\(facts.zstdVersion) level \(facts.zstdLevel)",
+            segments: manifest.segments.map {
+                Report.Segment(
+                    offset: $0.offset, packed_bytes: $0.packedLength, raw_bytes: $0.rawLength,
+                    raw_digest: $0.rawDigest)
+            },
+            signed_by: manifest.signature?.keyID, sound: isSound)
+        guard !json else { return try Terminal.say(json: report) }
+        Terminal.say("pack       \(report.pack), commit \(facts.commit.prefix(12))")
+        Terminal.say("raw        \(readable(bytes: facts.rawLength)), \(totals.rawDigest)")
+        Terminal.say("packed     \(readable(bytes: totals.packedLength)), root \(totals.root), \(report.zstd)")
+        Terminal.say("pieces     \(report.pieces) of \(readable(bytes: facts.pieceLength))")
+        Terminal.say("signed by  \(report.signed_by ?? "nobody")")
+        Terminal.say("bytes      \(isSound == true ? "all as the manifest says" : "not here, not compared")")
+        var table = Table(["segment", "offset", "packed", "raw", "raw digest"])
+        for (index, segment) in manifest.segments.enumerated() {
+            table.add([
+                "\(index)", "\(segment.offset)", readable(bytes: segment.packedLength),
+                readable(bytes: segment.rawLength), String(segment.rawDigest.hex.prefix(16)),
+            ])
+        }
+        table.show(emptyNote: "no segments")
+    }
+}
+
+/// A release key's public half: 64 hexadecimal digits, or a file that holds them.
+func trustedKey(_ text: String) throws -> [UInt8] {
+    let told = FileManager.default.fileExists(atPath: text) ? try String(contentsOfFile: text, encoding: .utf8) : text
+    guard let key = bytesFromHex(told.trimmingCharacters(in: .whitespacesAndNewlines)), key.count == 32 else {
+        throw CommandStop(.refused, "drover: \(text) is no release key: give 64 hexadecimal digits, or a file with them")
+    }
+    return key
+}
