@@ -8,6 +8,7 @@ import Ports
 import Projectors
 import Serving
 import Testing
+import Transfer
 import Wire
 
 @testable import Region

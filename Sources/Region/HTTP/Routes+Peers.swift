@@ -6,6 +6,7 @@ import Projectors
 import ServiceLifecycle
 import Serving
 import Swarm
+import Transfer
 import Wire
 
 /// What peers ask and say.

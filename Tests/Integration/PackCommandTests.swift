@@ -1,0 +1,159 @@
+import Domain
+import Foundation
+import Ports
+import Processes
+import Testing
+
+/// `drover pack` on one machine: the built binary, real sockets, real files.
+@Suite(.timeLimit(.minutes(10)))
+struct PackCommandTests {
+    private let system: System
+
+    init() throws { system = try System() }
+
+    private func path(_ name: String) -> String { "\(system.directory)/\(name)" }
+
+    private func randomFile(_ name: String, bytes: Int) throws -> Data {
+        let random = try FileHandle(forReadingFrom: URL(fileURLWithPath: "/dev/urandom"))
+        let data = try #require(try random.read(upToCount: bytes))
+        try data.write(to: URL(fileURLWithPath: path(name)))
+        return data
+    }
+
+    private func drover(_ arguments: String...) async throws -> (code: Int32, text: String) {
+        try await system.run(try System.product("drover"), ["pack"] + arguments)
+    }
+
+    /// Starts a long command; its process and where it prints.
+    private func start(_ name: String, _ arguments: [String]) async throws -> ProcessIdentity {
+        try await system.processes.startDependent(
+            ProcessSpecification(
+                executable: try System.product("drover"), arguments: ["pack"] + arguments,
+                environment: ["PATH": "/usr/bin:/bin", "HOME": system.directory], directory: system.directory,
+                outputPath: path("\(name).out")), deathSignal: SIGKILL)
+    }
+
+    /// Serves what stands in `packs`; the URL that it says.
+    private func serve(_ more: String...) async throws -> (ProcessIdentity, String) {
+        let name = "serve-\(UUID().uuidString)"
+        let identity = try await start(name, ["serve", path("packs")] + more)
+        let url = try await eventually("serve says where") {
+            try? String(contentsOfFile: path("\(name).out"), encoding: .utf8).split(separator: "\n").first {
+                $0.hasPrefix("serving ")
+            }?.split(separator: " ").last.map(String.init)
+        }
+        return (identity, url)
+    }
+
+    @Test func whatIsMadeIsServedAndFetchedByManyByteForByte() async throws {
+        let data = try randomFile("file", bytes: 6_000_000)
+        let made = try await drover("create", path("file"), "--output", path("packs"), "--app", "web", "--json")
+        try #require(made.code == 0, "\(made.text)")
+        let looked = try await drover(
+            "inspect", path("packs/web/1.pack"), "--trust", path("packs/release-key.pub"))
+        #expect(looked.code == 0 && looked.text.contains("all as the manifest says"), "\(looked.text)")
+
+        let (server, url) = try await serve("--listen", "127.0.0.1:0")
+        let ends = try await withThrowingTaskGroup(of: (code: Int32, text: String).self) { group in
+            for number in 1...4 {
+                group.addTask {
+                    try await drover(
+                        "fetch", number == 1 ? url : "\(url)/v1/packs/web/1", "--output", path("got\(number)"),
+                        "--listen", "127.0.0.1:0", "--trust", path("packs/release-key.pub"), "--seed-seconds", "3",
+                        "--json")
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        for end in ends { #expect(end.code == 0, "\(end.text)") }
+        for number in 1...4 {
+            #expect(FileManager.default.contents(atPath: path("got\(number)")) == data)
+            #expect(!FileManager.default.fileExists(atPath: path("got\(number).pack")))
+        }
+        // curl and zstd, as anybody would.
+        let whole = try await system.run(
+            "/bin/sh", ["-c", "curl -s '\(url)/v1/packs/web/1' | zstd -dc | cmp - '\(path("file"))'"])
+        #expect(whole.code == 0, "\(whole.text)")
+        let range = try await system.run(
+            "/bin/sh",
+            [
+                "-c",
+                "curl -s -r 100-199 '\(url)/v1/packs/web/1' > '\(path("part"))' && "
+                    + "tail -c +101 '\(path("packs/web/1.pack"))' | head -c 100 | cmp - '\(path("part"))'",
+            ])
+        #expect(range.code == 0, "\(range.text)")
+        await system.stop(server)
+    }
+
+    @Test func aFetchThatWasKilledGoesOnWhereItWas() async throws {
+        let data = try randomFile("file", bytes: 12_000_000)
+        #expect(try await drover("create", path("file"), "--output", path("packs"), "--app", "web").code == 0)
+        let (server, url) = try await serve("--listen", "127.0.0.1:0", "--limit-up", "4M")
+        let fetch = ["fetch", url, "--output", path("got"), "--listen", "127.0.0.1:0", "--json"]
+        let first = try await start("first", fetch)
+        let map = path("got.pack.partial.pieces")
+        let _: Bool = try await eventually("some pieces are here") {
+            let bytes = FileManager.default.contents(atPath: map).map(Array.init) ?? []
+            // The set's bits stand between the head of 84 bytes and the checksum of 32.
+            return bytes.count > 116 && bytes[84..<(bytes.count - 32)].contains { $0 != 0 } ? true : nil
+        }
+        await system.stop(first, SIGKILL)
+        #expect(!FileManager.default.fileExists(atPath: path("got")))
+
+        let end = try await system.run(try System.product("drover"), ["pack"] + fetch)
+        try #require(end.code == 0, "\(end.text)")
+        let line = try #require(end.text.split(separator: "\n").last { $0.hasPrefix("{") })
+        let report = try JSONDecoder().decode(Report.self, from: Data(line.utf8))
+        #expect(report.bytes_from_mirror < 12_000_000, "pieces that were here were fetched again")
+        #expect(FileManager.default.contents(atPath: path("got")) == data)
+        await system.stop(server)
+    }
+
+    private struct Report: Decodable {
+        var bytes_from_mirror: UInt64
+    }
+
+    @Test func whatIsDamagedOrNotTrustedMakesNoFile() async throws {
+        _ = try randomFile("file", bytes: 300_000)
+        #expect(try await drover("create", path("file"), "--output", path("packs"), "--app", "web").code == 0)
+        let (server, url) = try await serve("--listen", "127.0.0.1:0")
+        let other = String(repeating: "ab", count: 32)
+        let distrusted = try await drover(
+            "fetch", url, "--output", path("got"), "--listen", "127.0.0.1:0", "--trust", other)
+        #expect(distrusted.code == 1 && distrusted.text.contains("[untrusted]"), "\(distrusted.text)")
+        #expect(!FileManager.default.fileExists(atPath: path("got")))
+
+        let pack = try FileHandle(forUpdating: URL(fileURLWithPath: path("packs/web/1.pack")))
+        try pack.seek(toOffset: 70_000)
+        try pack.write(contentsOf: Data("damage".utf8))
+        try pack.close()
+        let looked = try await drover("inspect", path("packs/web/1.pack"))
+        #expect(looked.code == 1 && looked.text.contains("piece 1"), "\(looked.text)")
+        await system.stop(server)
+    }
+
+    @Test func whatCannotBeMeantIsRefusedWithAWord() async throws {
+        _ = try randomFile("file", bytes: 1000)
+        let cases: [([String], String)] = [
+            (["create", path("nowhere"), "--output", path("packs")], "no artifact at"),
+            (["create", system.directory, "--output", path("packs"), "--app", "web"], "is a directory"),
+            (["create", path("file"), "--output", path("packs"), "--level", "99"], "--level is -100 to 19"),
+            (["create", path("file"), "--output", path("packs"), "--commit", "main"], "hexadecimal digits"),
+            (["serve", path("packs"), "--listen", "0.0.0.0:0"], "or --insecure"),
+            (["serve", path("packs"), "--listen", "nonsense", "--insecure"], "HOST:PORT"),
+            (["serve", path("nothing"), "--insecure"], "there is no directory"),
+            (["serve", path("packs"), "--tls-key", "k", "--insecure"], "go together"),
+            (["serve", path("packs"), "--insecure", "--limit-up", "fast"], "--limit-up"),
+            (["fetch", "http://127.0.0.1:1/v2/x", "--output", path("o"), "--insecure"], "names no pack"),
+            (["fetch", "ftp://127.0.0.1:1", "--output", path("o"), "--insecure"], "no endpoint"),
+            (["fetch", "http://127.0.0.1:1", "--output", path("o")], "or --insecure"),
+            (["fetch", "http://127.0.0.1:1", "--output", path("o"), "--insecure"], "does not answer"),
+            (["inspect", path("nothing")], "there is no manifest"),
+        ]
+        for (arguments, word) in cases {
+            let end = try await system.run(try System.product("drover"), ["pack"] + arguments)
+            #expect(end.code == 1 || end.code == 2, "\(arguments): \(end)")
+            #expect(end.text.contains(word), "\(arguments): \(end.text)")
+        }
+    }
+}
