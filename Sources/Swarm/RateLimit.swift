@@ -16,7 +16,7 @@ package struct RateLimit: Hashable, Sendable {
 
     /// 1 TB/s: so that no product below overflows.
     private static let maximumBytesPerSecond: UInt64 = 1_000_000_000_000
-    private static let maximumPauseMilliseconds: Int64 = 1_000
+    private static let maximumPauseMilliseconds: Int64 = 1_000_000
 
     private var rate: Int64 { Int64(bytesPerSecond) }
     private var burst: Int64 { max(1, rate / 8) }

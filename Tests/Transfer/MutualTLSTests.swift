@@ -40,33 +40,22 @@ struct MutualTLSTests {
         try #require(process.terminationStatus == 0, "openssl \(arguments)")
     }
 
-    private func configuration(_ name: String, isServer: Bool) throws -> TLSConfiguration {
-        let chain = try NIOSSLCertificate.fromPEMFile(scratch.file("\(name).pem")).map {
-            NIOSSLCertificateSource.certificate($0)
-        }
-        let key = NIOSSLPrivateKeySource.privateKey(
-            try NIOSSLPrivateKey(file: scratch.file("\(name).key"), format: .pem))
-        let roots = NIOSSLTrustRoots.certificates(try NIOSSLCertificate.fromPEMFile(scratch.file("ca.pem")))
-        guard isServer else {
-            var client = TLSConfiguration.makeClientConfiguration()
-            (client.certificateChain, client.privateKey, client.trustRoots) = (chain, key, roots)
-            return client
-        }
-        var server = TLSConfiguration.makeServerConfiguration(certificateChain: chain, privateKey: key)
-        (server.trustRoots, server.certificateVerification) = (roots, .noHostnameVerification)
-        return server
+    private func files(_ name: String) -> CertificateFiles {
+        CertificateFiles(
+            certificate: scratch.file("\(name).pem"), key: scratch.file("\(name).key"),
+            authority: scratch.file("ca.pem"))
     }
 
     @Test func aPackIsFetchedAndStrangersGetNothing() async throws {
         let pack = try TestPack(rawBytes: 5_000_000)
         var serverSettings = PieceServerSettings()
-        serverSettings.tls = try configuration("server", isServer: true)
+        serverSettings.tls = try files("server").serverConfiguration()
         let server = try await RunningServer(serverSettings, keeping: pack.scratch)
         server.shelf.put(try pack.shared(), as: pack.name)
         let endpoint = try PackEndpoint("https://\(server.server.address)")
 
         var strangerSettings = PieceClientSettings()
-        strangerSettings.tls = try configuration("client", isServer: false)
+        strangerSettings.tls = try files("client").clientConfiguration()
         strangerSettings.tls?.certificateChain = []
         strangerSettings.tls?.privateKey = nil
         let stranger = PieceClient(strangerSettings)
@@ -76,7 +65,7 @@ struct MutualTLSTests {
         await stranger.shutdown()
 
         var settings = PieceClientSettings()
-        settings.tls = try configuration("client", isServer: false)
+        settings.tls = try files("client").clientConfiguration()
         let client = PieceClient(settings)
         let fetcher = try await PackFetcher.open(
             manifest: pack.manifest, finalPath: pack.scratch.file("fetched"),
@@ -86,5 +75,17 @@ struct MutualTLSTests {
         try PackReader(path: pack.scratch.file("fetched"), manifest: pack.manifest).verifyPacked()
         await client.shutdown()
         await server.stop()
+    }
+
+    @Test func filesThatAreNoneAreNamed() {
+        var wrong = files("server")
+        wrong.key = scratch.file("ca.pem")
+        #expect {
+            _ = try wrong.serverConfiguration()
+        } throws: { error in
+            (error as? TransferFailure).map { $0.code == .badCertificate && $0.message.contains("ca.pem") } ?? false
+        }
+        wrong = files("nobody")
+        #expect(throws: TransferFailure.self) { _ = try wrong.clientConfiguration() }
     }
 }

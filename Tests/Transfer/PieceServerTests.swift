@@ -149,7 +149,7 @@ struct PieceServerTests {
     }
 
     @Test(arguments: [
-        "/", "/v1/packs", "/v1/packs/web", "/v1/packs/web/", "/v1/packs/web/8", "/v1/packs/other/7",
+        "/", "/v1/packs/", "/v1/packs/web", "/v1/packs/web/", "/v1/packs/web/8", "/v1/packs/other/7",
         "/v1/packs/web/7/../7", "/v1/packs/../../etc/passwd", "/v1/packs/%2e%2e/7", "/v1/packs/web/7%2f..",
         "/v1/packs/web/-7", "/v1/packs/web/07/x", "/v1/packs/web/7/manifest/x", "/v1//packs/web/7",
         "/v1/packs/WEB/7", "/v1/packs/web/99999999999999999999", "/v1/packs/web/7/raw",
@@ -160,6 +160,29 @@ struct PieceServerTests {
         await connection.send("GET \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         await connection.closed()
         #expect(connection.received.hasPrefix("HTTP/1.1 404 "), "\(path): \(connection.received.prefix(100))")
+        await server.stop()
+    }
+
+    @Test func theListNamesWhatIsServed() async throws {
+        let server = try await serve()
+        let answer = try await ask(server, "/v1/packs")
+        #expect(answer.status == 200)
+        let list = try WireJSON.decode(PackListAnswer.self, from: Data(answer.body))
+        #expect(
+            list.packs == [
+                PackListAnswer.Pack(
+                    app: pack.name.app, build: pack.name.build, root: pack.manifest.totals.root,
+                    packedBytes: pack.totalBytes)
+            ])
+        await server.stop()
+    }
+
+    @Test(arguments: ["", "?port=0", "?port=65536", "?zone=a", "?port=9000&zone=a%20b", "?port=9000&x=1", "?port=9000"])
+    func announcementsThatAreNoneAreRefused(query: String) async throws {
+        let server = try await serve()
+        let answer = try await ask(server, "/v1/packs/web/7/announce\(query)")
+        // The last one is right, but this server is no tracker.
+        #expect(answer.status == (query == "?port=9000" ? 404 : 400))
         await server.stop()
     }
 
