@@ -194,8 +194,8 @@ let package = Package(
         tests(
             "Transfer",
             [
-                "Transfer", "Domain", "Packs", "Ports", "Swarm", .httpClient, .nio, .nioPosix, .nioHTTP1, .nioSSL,
-                .logging,
+                "Transfer", "Domain", "Packs", "Ports", "Swarm", "Wire", .httpClient, .nio, .nioPosix, .nioHTTP1,
+                .nioSSL, .logging,
             ]),
         tests(
             "API",

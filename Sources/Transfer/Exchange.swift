@@ -32,7 +32,8 @@ struct Exchange: Sendable {
             switch route {
             case .pack(let name): return await answerPack(try pack(name))
             case .manifest(let name): return try await answerManifest(try pack(name))
-            case .have(let name, let question): return try await answerHave(try pack(name), question)
+            case .have(let name): return await send(try pack(name).have)
+            case .haves(let name): return await answerHaves(try pack(name))
             case .offer(let name, let question): return try await answerOffer(try pack(name), question)
             case .announce(let name, let question): return try await answerAnnounce(name, question)
             case .list: return await sendJSON(server.catalog.list)
@@ -53,20 +54,34 @@ struct Exchange: Sendable {
         await send(pack.manifestBytes, type: "application/jsonl", [("ETag", "\"\(pack.root.hex)\"")])
     }
 
-    private func answerHave(
-        _ pack: any PackSource, _ question: PackRoute.HaveQuestion
-    ) async throws(Problem) -> Bool {
-        if let after = question.after, question.waitMilliseconds > 0 {
-            await atMost(milliseconds: question.waitMilliseconds, unless: [closed]) {
-                await pack.haveChange(after: after)
+    private func send(_ have: HaveMap) async -> Bool { await send(have.pieces, version: have.version) }
+
+    /// What is here, then the numbers of what comes, until it is all or the connection ends. Pieces that are gone end it.
+    private func answerHaves(_ pack: any PackSource) async -> Bool {
+        var told = pack.have
+        channel.write(head(.ok, [("Content-Type", "application/octet-stream")]), promise: nil)
+        guard await write(told.pieces.bytes) else { return false }
+        while !told.pieces.isComplete {
+            let version = told.version
+            await atMost(milliseconds: HaveStream.restMilliseconds, unless: [closed]) {
+                await pack.haveChange(after: version)
             }
+            let now = pack.have
+            guard !closed.hasFired, told.pieces.subtracting(now.pieces).isEmpty,
+                await write(HaveStream.bytes(of: now.pieces.subtracting(told.pieces)))
+            else { return false }
+            told = now
+            try? await Task.sleep(for: .milliseconds(HaveStream.gatherMilliseconds))
         }
-        let have = pack.have
-        return await send(have.pieces, version: have.version)
+        return await finish()
+    }
+
+    private func write(_ bytes: [UInt8]) async -> Bool {
+        await write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes))))
     }
 
     private func answerOffer(
-        _ pack: any PackSource, _ question: PackRoute.HaveQuestion
+        _ pack: any PackSource, _ question: PackRoute.OfferQuestion
     ) async throws(Problem) -> Bool {
         guard let peer else {
             throw Problem(.badHeader, "name yourself in the header \(TransferHeader.peer): offers are personal")
@@ -227,6 +242,10 @@ struct Exchange: Sendable {
     private func sendEmpty(_ status: HTTPResponseStatus, _ extra: [(String, String)]) async -> Bool {
         channel.write(head(status, HTTPHeaders(extra)), promise: nil)
         return await finish()
+    }
+
+    private func head(_ status: HTTPResponseStatus, _ headers: [(String, String)]) -> HTTPServerResponsePart {
+        head(status, HTTPHeaders(headers))
     }
 
     private func head(_ status: HTTPResponseStatus, _ headers: HTTPHeaders) -> HTTPServerResponsePart {

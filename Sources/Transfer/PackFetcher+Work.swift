@@ -88,30 +88,26 @@ extension PackFetcher {
         }
     }
 
+    /// Once it has all, it is looked at again now and then: it may have begun anew.
     private func followHave(_ source: FollowedSource) async {
-        var (version, failures): (UInt64?, Int) = (nil, 0)
+        let failures = Mutex(0)
         while isWanted(source) {
             do {
-                let after = version
-                guard let have = try await unless(source.stop, { try await self.have(of: source, after: after) }) else {
-                    return
+                try await unless(source.stop) {
+                    try await self.client.haves(
+                        of: self.manifest.packName, pieceCount: self.file.layout.pieceCount, at: source.endpoint
+                    ) { have in
+                        failures.withLock { $0 = 0 }
+                        self.noteIfCurrent(source) { $0.haveChanged(source.id, have) }
+                    }
                 }
-                if have.version != version { noteIfCurrent(source) { $0.haveChanged(source.id, have.pieces) } }
-                (version, failures) = (have.version, 0)
-                await pause(settings.pauseMilliseconds, source)
+                await pause(settings.maximumRetryMilliseconds, source)
             } catch {
                 guard isWanted(source) else { return }
-                version = nil
                 noteIfCurrent(source) { $0.sourceFellSilent(source.id) }
-                await rest(&failures, source)
+                await rest(failures.withLock { $0 += 1; return $0 }, source)
             }
         }
-    }
-
-    private func have(of source: FollowedSource, after: UInt64?) async throws -> HaveMap {
-        try await client.have(
-            of: manifest.packName, pieceCount: file.layout.pieceCount, at: source.endpoint, after: after,
-            waitMilliseconds: settings.haveWaitMilliseconds)
     }
 
     private func followOffer(_ source: FollowedSource) async {
@@ -133,7 +129,8 @@ extension PackFetcher {
                     noteIfCurrent(source) { $0.offerChanged(source.id, .everything) }
                     await pause(settings.maximumRetryMilliseconds, source)
                 } else {
-                    await rest(&failures, source)
+                    failures += 1
+                    await rest(failures, source)
                 }
             }
         }
@@ -156,8 +153,7 @@ extension PackFetcher {
         }
     }
 
-    private func rest(_ failures: inout Int, _ source: FollowedSource) async {
-        failures += 1
+    private func rest(_ failures: Int, _ source: FollowedSource) async {
         let doubled = settings.retryMilliseconds << Int64(min(failures - 1, 20))
         await pause(min(doubled, settings.maximumRetryMilliseconds), source)
     }

@@ -11,9 +11,7 @@ package struct FetchSettings: Hashable, Sendable {
     package var file = PackFileSettings()
     /// Non-nil: the fetched pack is served with a ledger, as a mirror's.
     package var ledger: MirrorLedgerSettings?
-    /// How long a source may keep a question about its have-map waiting for news.
-    package var haveWaitMilliseconds: Int64 = 10_000
-    /// The same for a mirror's offer: short, because each question says what is wanted now.
+    /// How long a mirror may keep a question about its offer waiting: short, because each says what is wanted now.
     package var offerWaitMilliseconds: Int64 = 1_000
     /// Between two questions to one source, so that news comes in batches.
     package var pauseMilliseconds: Int64 = 20

@@ -7,13 +7,15 @@ internal import Wire
 enum PackRoute: Hashable, Sendable {
     case pack(PackName)
     case manifest(PackName)
-    case have(PackName, HaveQuestion)
-    case offer(PackName, HaveQuestion)
+    case have(PackName)
+    /// The same, and then what comes.
+    case haves(PackName)
+    case offer(PackName, OfferQuestion)
     case announce(PackName, AnnounceQuestion)
     case list
 
     /// The query of a blocking GET.
-    struct HaveQuestion: Hashable, Sendable {
+    struct OfferQuestion: Hashable, Sendable {
         /// Nil: answer at once.
         var after: UInt64?
         var waitMilliseconds: Int64 = 0
@@ -40,7 +42,10 @@ enum PackRoute: Hashable, Sendable {
         if path.count == 6, path[5] == "announce", let name = pack(path) {
             return .announce(name, try announcement(query))
         }
-        let question = try question(query, settings)
+        if path.count == 6, path[5] == "offer", let name = pack(path) {
+            return .offer(name, try question(query, settings))
+        }
+        guard query.isEmpty else { throw badQuery("only offer and announce take parameters") }
         if path == ["", "v1", "packs"] { return .list }
         guard (5...6).contains(path.count), let name = pack(path) else {
             throw notFound("there is nothing at this path; packs are at /v1/packs/APP/ID, their list at /v1/packs")
@@ -48,9 +53,9 @@ enum PackRoute: Hashable, Sendable {
         guard path.count == 6 else { return .pack(name) }
         switch path[5] {
         case "manifest": return .manifest(name)
-        case "have": return .have(name, question)
-        case "offer": return .offer(name, question)
-        default: throw notFound("a pack has manifest, have, offer and announce under it, nothing else")
+        case "have": return .have(name)
+        case "haves": return .haves(name)
+        default: throw notFound("a pack has manifest, have, haves, offer and announce under it, nothing else")
         }
     }
 
@@ -65,8 +70,8 @@ enum PackRoute: Hashable, Sendable {
 
     private static func question(
         _ query: Substring, _ settings: PieceServerSettings
-    ) throws(Problem) -> HaveQuestion {
-        var question = HaveQuestion()
+    ) throws(Problem) -> OfferQuestion {
+        var question = OfferQuestion()
         guard !query.isEmpty else { return question }
         for pair in query.split(separator: "&", omittingEmptySubsequences: false) {
             let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

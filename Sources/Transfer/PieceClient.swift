@@ -56,6 +56,7 @@ package final class PieceClient: Sendable {
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
         configuration.tlsConfiguration = settings.tls
         configuration.timeout.connect = .milliseconds(settings.connectMilliseconds)
+        configuration.timeout.read = .milliseconds(HaveStream.restMilliseconds + settings.silenceMilliseconds)
         configuration.httpVersion = .http1Only
         configuration.connectionPool.retryConnectionEstablishment = false
         http = HTTPClient(eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: configuration)
@@ -93,15 +94,31 @@ package final class PieceClient: Sendable {
         try await small(path(pack, "/manifest"), endpoint, maximumBytes: settings.maximumManifestBytes).body
     }
 
-    /// What the endpoint has; with `after`, as soon as that is another version, or when the wait is over.
+    /// What the endpoint has.
     package func have(
-        of pack: PackName, pieceCount: Int, at endpoint: PackEndpoint, after: UInt64? = nil, waitMilliseconds: Int64 = 0
+        of pack: PackName, pieceCount: Int, at endpoint: PackEndpoint
     ) async throws(SourceFailure) -> HaveMap {
-        let query = blocking(after, waitMilliseconds)
-        let answer = try await small(
-            path(pack, "/have" + query), endpoint, maximumBytes: settings.maximumMapBytes,
-            waitMilliseconds: waitMilliseconds)
+        let answer = try await small(path(pack, "/have"), endpoint, maximumBytes: settings.maximumMapBytes)
         return try map(answer, pieceCount, endpoint)
+    }
+
+    /// Tells what the endpoint has, again whenever that has grown; returns when it has all.
+    package func haves(
+        of pack: PackName, pieceCount: Int, at endpoint: PackEndpoint, tell: @Sendable (PieceSet) -> Void
+    ) async throws(SourceFailure) {
+        let response = try await execute(request(path(pack, "/haves"), endpoint, nil), endpoint, waitMilliseconds: 0)
+        try await check(response, endpoint)
+        var stream = HaveStream(pieceCount: pieceCount)
+        do {
+            for try await part in response.body {
+                guard let have = try stream.take(part.readableBytesView) else { continue }
+                tell(have)
+                if have.isComplete { return }
+            }
+        } catch {
+            throw SourceFailure(.unreachable, "\(endpoint) broke off what it has: \(error)")
+        }
+        throw SourceFailure(.unreachable, "\(endpoint) told no more of what it has")
     }
 
     /// What a mirror lets this peer take.

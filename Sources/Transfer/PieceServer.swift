@@ -18,7 +18,8 @@ package struct BoundAddress: Hashable, Sendable, CustomStringConvertible {
 ///
 /// * `/v1/packs/APP/ID`: the packed bytes, verified ones only, whole or by single range; ETag is the Merkle root;
 /// * `/v1/packs/APP/ID/manifest`;
-/// * `/v1/packs/APP/ID/have?after=VERSION&wait=10s`: which pieces are here, as soon as the version is another one;
+/// * `/v1/packs/APP/ID/have`: which pieces are here;
+/// * `/v1/packs/APP/ID/haves`: the same, then what comes, for as long as the connection holds;
 /// * `/v1/packs/APP/ID/offer?after=VERSION&wait=10s&wanted=1,2`: what a mirror lets the peer take that the header
 ///   `Drover-Peer` names;
 /// * `/v1/packs/APP/ID/announce?port=9000&zone=a&rack=7`, of a tracker: whom to ask beside it;

@@ -7,6 +7,7 @@ import Packs
 import Swarm
 import Synchronization
 import Testing
+import Wire
 
 @testable import Transfer
 
@@ -198,33 +199,50 @@ struct PieceServerTests {
         await server.stop()
     }
 
-    @Test func haveWaitsForNews() async throws {
+    @Test func whatIsHereIsToldAsItGrows() async throws {
         let shared = try partial([1])
         let server = try await serve(shared)
         let client = PieceClient()
         let (name, count, endpoint) = (pack.name, pack.pieceCount, try server.endpoint)
-        let first = try await client.have(of: name, pieceCount: count, at: endpoint)
-        #expect(first.pieces.pieces == [1])
-        async let second = client.have(
-            of: name, pieceCount: count, at: endpoint, after: first.version, waitMilliseconds: 30_000)
+        #expect(try await client.have(of: name, pieceCount: count, at: endpoint).pieces.pieces == [1])
+        let told = Mutex<[[Int]]>([])
+        let telling = Task {
+            try await client.haves(of: name, pieceCount: count, at: endpoint) { have in
+                told.withLock { $0.append(have.pieces) }
+            }
+        }
+        #expect(await eventually { told.withLock { $0.last == [1] } })
         shared.pieceVerified(5)
-        let news = try await second
-        #expect(news.pieces.pieces == [1, 5])
-        #expect(news.version > first.version)
-        let other = try await client.have(
-            of: name, pieceCount: count, at: endpoint, after: news.version &+ 1_000_000, waitMilliseconds: 30_000)
-        #expect(other == news)
-        let same = try await client.have(
-            of: name, pieceCount: count, at: endpoint, after: news.version, waitMilliseconds: 1)
-        #expect(same == news)
+        shared.pieceVerified(2)
+        #expect(await eventually { told.withLock { $0.last == [1, 2, 5] } })
+        for piece in 0..<count { shared.pieceVerified(piece) }
+        // It ends when all is there.
+        try await telling.value
+        #expect(told.withLock { $0.last } == Array(0..<count))
         await #expect(throws: SourceFailure.self) {
             _ = try await client.have(of: name, pieceCount: count + 8, at: endpoint)
         }
+        for route in ["have?after=1", "haves?after=1", "manifest?x=1", "?x=1"] {
+            let path = "/v1/packs/web/7" + (route.hasPrefix("?") ? route : "/\(route)")
+            #expect(try await ask(server, path).status == 400, "\(route)")
+        }
         for query in ["after=-1", "after=x", "wait=", "wait=10y", "nothing=1", "after"] {
-            #expect(try await ask(server, "/v1/packs/web/7/have?\(query)").status == 400, "\(query)")
+            #expect(try await ask(server, "/v1/packs/web/7/offer?\(query)").status == 400, "\(query)")
         }
         await client.shutdown()
         await server.stop()
+    }
+
+    @Test func aStreamThatBreaksOffIsAFailure() async throws {
+        let server = try await serve(try partial([1]))
+        let client = PieceClient()
+        let (name, count, endpoint) = (pack.name, pack.pieceCount, try server.endpoint)
+        let told = ChangeSignal()
+        let telling = Task { try await client.haves(of: name, pieceCount: count, at: endpoint) { _ in told.fire() } }
+        await told.wait(after: 0)
+        await server.stop()
+        await #expect(throws: SourceFailure.self) { try await telling.value }
+        await client.shutdown()
     }
 
     @Test func offersArePersonal() async throws {
