@@ -144,8 +144,16 @@ struct ClaimCheck {
         guard made.end == head, try StoredFrames(target).all == frames.all else {
             return Verdict(kind: .contradiction, message: "the backup does not follow: it restores to something else")
         }
-        return await LogCheck(reference: nil).verdict(on: place + "/log", told: told)
+        // A command's arguments go with its text: repeated, it is another one.
+        var kept = told
+        for index in kept.answers.indices where kept.answers[index].job == Self.redactedJob {
+            kept.answers[index].job = nil
+        }
+        return await LogCheck(reference: nil).verdict(on: place + "/log", told: kept)
     }
+
+    /// Of the first event with free text.
+    private static let redactedJob = JobID(rawValue: 1)
 
     /// Why a log is neither the old one nor the redacted one; nil where it is.
     private func mixture(_ found: StoredFrames, isDone: Bool) throws -> String? {
