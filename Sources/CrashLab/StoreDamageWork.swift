@@ -50,7 +50,8 @@ struct StoreDamageWork: Codable, Sendable {
         var bytes = Array(try Data(contentsOf: url))
         if isForged, let forged = try Self.forged(bytes, name) {
             bytes = forged
-        } else if numbers.once(in: 8) {
+        } else if numbers.once(in: 8), segments.contains(name) {
+            // The newest index away is the backup of a round ago: no file can tell.
             try FileManager.default.removeItem(at: url)
             return "no \(name)"
         } else {
