@@ -142,7 +142,7 @@ let package = Package(
         // Attacks on the log.
         room(
             "CrashLab",
-            ["Domain", "Ports", "Codec", "EventLog", "LMDB", "Engine", "Processes", .crypto, .logging]),
+            ["Domain", "Ports", "Codec", "EventLog", "LMDB", "Engine", "Blobs", "Processes", .crypto, .logging]),
         // Everything above in one process, from one seed; part of nothing that is installed.
         room(
             "Simulation",

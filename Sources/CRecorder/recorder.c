@@ -34,6 +34,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 // Under the lock, as is the order of the records.
 static struct descriptor descriptors[MAXIMUM_DESCRIPTORS];
 static uint64_t files, records;
+static long flushes_left; // until one fails; 0: none does
 
 static void stop(const char *why) {
     syscall(SYS_write, 2, why, strlen(why));
@@ -50,6 +51,8 @@ __attribute__((constructor)) static void begin(void) {
         trace = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (trace < 0) stop("recorder: DROVER_RECORDER_TRACE cannot be written\n");
     }
+    const char *failing = getenv("DROVER_RECORDER_FAIL");
+    if (failing != NULL) flushes_left = atol(failing);
     if (swallow != NULL) {
         swallows_data = strstr(swallow, "data") != NULL;
         swallows_meta = strstr(swallow, "meta") != NULL;
@@ -212,6 +215,9 @@ int dup(int old) {
 
 // MARK: Contents
 
+// The lock is held. Whether this flush is the one that fails.
+static bool fails_now(void) { return flushes_left > 0 && --flushes_left == 0; }
+
 // `offset` is negative for the descriptor's own.
 static ssize_t write_parts(int descriptor, const struct iovec *parts, int count, off_t offset) {
     // Others may block for ever: they are not held up, nor hold anybody.
@@ -237,6 +243,12 @@ static ssize_t write_parts(int descriptor, const struct iovec *parts, int count,
         } else {
             if (offset < 0) offset = syscall(SYS_lseek, descriptor, 0, SEEK_CUR) - written;
             note(DROVER_TRACE_WRITE, 0, file->file, (uint64_t)offset, done, used);
+            if (file->is_durable && fails_now()) {
+                note(DROVER_TRACE_FLUSH_FAILED, 0, file->file, records, NULL, 0);
+                pthread_mutex_unlock(&lock);
+                errno = EIO;
+                return -1;
+            }
             if (file->is_durable && !swallows_meta) note(DROVER_TRACE_FLUSH_ONE, 0, file->file, 0, NULL, 0);
         }
     }
@@ -294,6 +306,12 @@ static int flush(int descriptor, long call) {
     }
     uint64_t number = file->file, before = records;
     bool is_swallowed = file->is_directory ? swallows_directory : swallows_data;
+    if (!file->is_directory && fails_now()) {
+        note(DROVER_TRACE_FLUSH_FAILED, 0, number, before, NULL, 0);
+        pthread_mutex_unlock(&lock);
+        errno = EIO;
+        return -1;
+    }
     pthread_mutex_unlock(&lock);
     if (is_swallowed) return 0;
     int result = (int)syscall(call, descriptor), error = errno;

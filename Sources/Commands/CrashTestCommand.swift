@@ -31,10 +31,26 @@ struct CrashTestCommand: AsyncParsableCommand {
     @Option(help: "What images, damages and moments are drawn from (default: the clock).") var seed: UInt64?
     @Option(help: "Processes that check images at once (default: one a core).") var workers: Int?
     @Option(help: "Only these attacks: images, kill, damage, injection, full.") var only: [Attack] = []
+    @Option(
+        help: ArgumentHelp("Of injections and of images beside the log's own, only this scenario.", valueName: "name"))
+    var scenario: String?
     @Flag(help: "Plant mutations, and see that each is found.") var controls = false
     @Option(help: ArgumentHelp("Repeat a finding that was kept.", valueName: "dir")) var again: String?
     @Flag(help: "Print one JSON object.") var json = false
     @Option(help: .hidden) var child: String?
+
+    func validate() throws {
+        let counts = [
+            ("images", images), ("damages", damages), ("rounds", rounds), ("calls", calls ?? 1),
+            ("workers", workers ?? 1),
+        ]
+        for (name, count) in counts where count < 1 {
+            throw ValidationError("--\(name) must be at least 1: --only chooses what is attacked")
+        }
+        if let scenario, Scenario.named(scenario) == nil {
+            throw ValidationError("--scenario is one of: \(Scenario.all.map(\.name).joined(separator: "; "))")
+        }
+    }
 
     func run() async throws {
         if let child { return try await CrashLabChild.run(child) }
@@ -43,23 +59,34 @@ struct CrashTestCommand: AsyncParsableCommand {
         try await inDirectoryOfItsOwn { place, seed in
             let laboratory = try laboratory(place, seed) { attack, done, all in
                 let bar = all > 0 ? "\(ProgressLine.bar(UInt64(done), of: UInt64(all))) \(done) of \(all)" : "\(done)"
-                if Terminal.showsProgress { line.show("\(attack): \(bar)") }
+                line.show("\(attack): \(bar)")
             }
+            Interruption.first { await laboratory.end() }
+            defer { Interruption.first(nil) }
             if let again { return try tell([try await laboratory.again(again)], seed) }
             if controls { return try tell(try await laboratory.controls(), seed) }
-            if Terminal.showsProgress { Terminal.complain("working in \(place), seed \(seed)") }
+            Terminal.complain("working in \(place), seed \(seed)")
             try tell(try await attack(laboratory), seed)
         }
     }
+
+    private var scenarios: [Scenario] { scenario.flatMap { Scenario.named($0) }.map { [$0] } ?? Scenario.all }
 
     private func attack(_ laboratory: Laboratory) async throws -> [AttackReport] {
         var reports: [AttackReport] = []
         for attack in Attack.allCases where only.isEmpty || only.contains(attack) {
             switch attack {
-            case .images: reports.append(try await laboratory.attackImages())
+            case .images:
+                if scenario == nil {
+                    reports.append(try await laboratory.attackImages())
+                    reports.append(try await laboratory.attackImagesOfFailures())
+                }
+                reports += try await laboratory.attackScenarioImages(scenarios.filter(\.hasImages))
             case .kill: reports.append(try await laboratory.attackWithKills())
-            case .damage: reports.append(try await laboratory.attackWithDamage())
-            case .injection: reports.append(try await laboratory.attackWithInjection())
+            case .damage:
+                reports.append(try await laboratory.attackWithDamage())
+                reports.append(try await laboratory.attackWithStoreDamage())
+            case .injection: reports.append(try await laboratory.attackWithInjection(scenarios: scenarios))
             case .full: reports.append(try await laboratory.attackWithFullDisk())
             }
         }
@@ -175,10 +202,23 @@ struct CrashTestCommand: AsyncParsableCommand {
     }
 }
 
-/// A progress line that several processes' listeners move on.
+/// A progress line that several processes' listeners move on. Where nobody looks at a terminal it is a line of a file,
+/// now and then.
 private final class SharedProgress: Sendable {
-    private let line = Mutex(ProgressLine())
+    private static let pause = Duration.seconds(30)
 
-    func show(_ text: String) { line.withLock { $0.show(text) } }
-    func end() { line.withLock { $0.end() } }
+    private let line = ProgressLine()
+    private let last = Mutex(ContinuousClock.now)
+
+    func show(_ text: String) {
+        if Terminal.showsProgress { return line.show(text) }
+        let isDue = last.withLock { last in
+            guard last.duration(to: .now) >= Self.pause else { return false }
+            last = .now
+            return true
+        }
+        if isDue { Terminal.complain(text) }
+    }
+
+    func end() { line.end() }
 }

@@ -43,9 +43,13 @@ extension ClientFailure {
 enum Interruption {
     private static let hint = Mutex("")
     private static let scratch = Mutex(Set<String>())
+    private static let ending = Mutex<(@Sendable () async -> Void)?>(nil)
 
     /// What to say if it comes from now on; empty for nothing.
     static func say(_ text: String) { hint.withLock { $0 = text } }
+
+    /// What to do before anything is removed: end whoever still writes there.
+    static func first(_ work: (@Sendable () async -> Void)?) { ending.withLock { $0 = work } }
 
     /// A temporary directory that is to go with the process.
     static func remove(_ path: String) { scratch.withLock { _ = $0.insert(path) } }
@@ -58,6 +62,7 @@ enum Interruption {
         for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
             ProgressLine.clear()
             Terminal.complain(hint.withLock { $0 })
+            await ending.withLock { $0 }?()
             for path in scratch.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
             Keyboard.giveBack()
             exit((signal == .sigterm ? CommandExit.terminated : .interrupted).rawValue)

@@ -9,6 +9,10 @@ enum Again: Codable, Sendable {
     case image(Recording, ImagePlan.Place)
     /// One damage of a log.
     case damage(DamageWork)
+    /// One damage of a backup.
+    case storeDamage(StoreDamageWork)
+    /// A scenario's directory as it was left, what was told of it, and what must be so; nil for its log alone.
+    case left(directory: String, lines: [String], CheckWork.Left?)
     /// A log as it was left, and what was told of it.
     case log(directory: String, lines: [String])
 
@@ -38,6 +42,15 @@ enum Again: Codable, Sendable {
             }
             (work.log, work.scratch) = ("log", "")
             kept = .damage(work)
+        case .storeDamage(var work):
+            try files.copyItem(atPath: work.place, toPath: directory + "/place")
+            (work.place, work.scratch) = ("place", "")
+            kept = .storeDamage(work)
+        case .left(let left, let lines, var claim):
+            try files.copyItem(atPath: left, toPath: directory + "/left")
+            if let claim { try files.copyItem(atPath: claim.model, toPath: directory + "/model") }
+            claim?.model = ""
+            kept = .left(directory: "left", lines: lines, claim)
         case .log(let log, let lines):
             try files.copyItem(atPath: log, toPath: directory + "/log")
             kept = .log(directory: "log", lines: lines)
@@ -73,13 +86,27 @@ extension Laboratory {
             case .damage(var work):
                 (work.log, work.scratch) = ("\(directory)/log", scratch + "/damaged")
                 try await damages(work, &report)
+            case .storeDamage(var work):
+                (work.place, work.scratch) = ("\(directory)/place", scratch + "/damaged")
+                try await storeDamages(work, &report)
+            case .left(_, let lines, var claim):
+                try FileManager.default.copyItem(atPath: "\(directory)/left", toPath: scratch + "/left")
+                claim?.model = "\(directory)/model"
+                claim?.scratch = scratch + "/check"
+                try await check(again: claim == nil ? scratch + "/left/log" : scratch + "/left", lines, claim, &report)
             case .log(_, let lines):
                 // A copy, since the check goes on from it.
                 try FileManager.default.copyItem(atPath: "\(directory)/log", toPath: scratch + "/log")
-                let verdict = try await check(scratch + "/log", lines)
-                report.count(verdict)
-                if verdict.kind != .sound { report.findings.append(Finding(verdict.kind.rawValue, verdict.message)) }
+                try await check(again: scratch + "/log", lines, nil, &report)
             }
         }
+    }
+
+    private func check(
+        again path: String, _ lines: [String], _ claim: CheckWork.Left?, _ report: inout AttackReport
+    ) async throws {
+        let verdict = try await check(path, lines, left: claim)
+        report.count(verdict)
+        if verdict.kind != .sound { report.findings.append(Finding(verdict.kind.rawValue, verdict.message)) }
     }
 }

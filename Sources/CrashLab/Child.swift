@@ -6,19 +6,38 @@ enum ChildRole: Codable, Sendable {
     case workload(Workload)
     case images(ImageWork)
     case damage(DamageWork)
+    case storeDamage(StoreDamageWork)
     case check(CheckWork)
+    case mutant(MutantWork)
     case fullDisk(FullDiskWork)
 }
 
-/// Holds a log against what was told of it: says `was KIND MESSAGE`.
+/// Holds a log, or what a scenario left, against what was told of it: says `was KIND MESSAGE`.
 struct CheckWork: Codable, Sendable {
-    var log: String
+    /// What a scenario must have left.
+    struct Left: Codable, Sendable {
+        var scenario: Scenario
+        var model: String
+        var scratch: String
+        var isDone: Bool
+    }
+
+    /// A log, or a scenario's directory.
+    var path: String
     /// A file of the workload's lines.
     var told: String
+    /// Nil for a log.
+    var left: Left?
 
     func run() async throws {
         let told = Told(try Data(contentsOf: URL(filePath: told)))
-        let verdict = await LogCheck(reference: nil).verdict(on: log, told: told)
+        let verdict: Verdict
+        if let left {
+            verdict = try await ClaimCheck(left.scenario, model: left.model, scratch: left.scratch).verdict(
+                at: path, told, isDone: left.isDone)
+        } else {
+            verdict = await LogCheck(reference: nil).verdict(on: path, told: told)
+        }
         say("was \(verdict.kind.rawValue) \(verdict.message)")
         say("end")
     }
@@ -32,7 +51,9 @@ package enum CrashLabChild {
         case .workload(let work): try await work.run()
         case .images(let work): try await work.run()
         case .damage(let work): try await work.run()
+        case .storeDamage(let work): try await work.run()
         case .check(let work): try await work.run()
+        case .mutant(let work): try await work.run()
         case .fullDisk(let work): try await work.run()
         }
     }

@@ -10,6 +10,7 @@ struct Children: Sendable {
     /// `libCRecorder.so`.
     var recorder: String
     var directory: String
+    let running = RunningChildren()
 
     /// A child that says nothing for so long is ended.
     static let silentSeconds: Int64 = 60
@@ -23,11 +24,12 @@ struct Children: Sendable {
     }
 
     func recording(
-        _ directory: String, to trace: String?, swallowing kinds: String? = nil
+        _ directory: String, to trace: String?, swallowing kinds: String? = nil, failing flush: Int? = nil
     ) -> Surroundings {
         var environment = ["LD_PRELOAD": recorder, "DROVER_RECORDER_DIRECTORY": directory]
         environment["DROVER_RECORDER_TRACE"] = trace
         environment["DROVER_RECORDER_SWALLOW"] = kinds
+        environment["DROVER_RECORDER_FAIL"] = flush.map { "\($0)" }
         return Surroundings(environment: environment)
     }
 
@@ -39,7 +41,7 @@ struct Children: Sendable {
     func start(_ arguments: [String], _ surroundings: Surroundings) async throws -> SupervisedProcess {
         let command = surroundings.under + arguments
         let usual = ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": directory, "SWIFT_BACKTRACE": "enable=no"]
-        return try await GroupRunner().start(
+        return try await running.start(
             SupervisedCommand(
                 executable: command[0], arguments: Array(command.dropFirst()),
                 environment: usual.merging(surroundings.environment) { $1 }, directory: directory))
@@ -49,14 +51,12 @@ struct Children: Sendable {
     func run(
         _ role: ChildRole, _ surroundings: Surroundings = Surroundings(), _ onLine: @Sendable (String) -> Void
     ) async throws -> ProcessEnd {
-        try await Self.listen(to: try await start(role, surroundings), onLine)
+        try await listen(to: try await start(role, surroundings), onLine)
     }
 
-    static func listen(
-        to process: SupervisedProcess, _ onLine: @Sendable (String) -> Void
-    ) async throws -> ProcessEnd {
+    func listen(to process: SupervisedProcess, _ onLine: @Sendable (String) -> Void) async throws -> ProcessEnd {
         let heard = LastWord()
-        return await withTaskGroup(of: Void.self) { group in
+        let end = await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 while !Task.isCancelled {
                     try? await Task.sleep(for: .milliseconds(500))
@@ -76,7 +76,61 @@ struct Children: Sendable {
             group.cancelAll()
             return await process.waitForEnd()
         }
+        try await running.ended(process)
+        return end
     }
+}
+
+/// The processes that run now, until all of them are to end.
+final class RunningChildren: Sendable {
+    private struct State {
+        var processes: [ObjectIdentifier: SupervisedProcess] = [:]
+        /// Being started: they are not known yet.
+        var starting = 0
+        var isOver = false
+    }
+
+    private let state = Mutex(State())
+
+    func start(_ command: SupervisedCommand) async throws -> SupervisedProcess {
+        let mayStart = state.withLock { state in
+            if !state.isOver { state.starting += 1 }
+            return !state.isOver
+        }
+        if !mayStart { try await Self.forever() }
+        let result: Result<SupervisedProcess, any Error>
+        do { result = .success(try await GroupRunner().start(command)) } catch { result = .failure(error) }
+        state.withLock { state in
+            state.starting -= 1
+            if case .success(let process) = result { state.processes[ObjectIdentifier(process)] = process }
+        }
+        return try result.get()
+    }
+
+    func ended(_ process: SupervisedProcess) async throws {
+        let isOver = state.withLock { state in
+            state.processes[ObjectIdentifier(process)] = nil
+            return state.isOver
+        }
+        // What it said was cut: nothing is to be made of it.
+        if isOver { try await Self.forever() }
+    }
+
+    func end() async {
+        state.withLock { $0.isOver = true }
+        while true {
+            let (processes, starting) = state.withLock { ($0.processes, $0.starting) }
+            for process in processes.values { process.terminate(graceSeconds: 0) }
+            for (id, process) in processes {
+                _ = await process.waitForEnd()
+                state.withLock { $0.processes[id] = nil }
+            }
+            if starting == 0 { return }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    private static func forever() async throws { while true { try await Task.sleep(for: .seconds(3600)) } }
 }
 
 /// When a process last said something.

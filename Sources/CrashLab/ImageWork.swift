@@ -10,6 +10,10 @@ package struct Recording: Codable, Sendable {
     package var starts: [Int]
     package var seed: UInt64
     package var images: Int
+    /// A flush failed in it: what was written may have been given up.
+    package var hasFailure = false
+    /// What was recorded; nil for a workload alone.
+    package var scenario: Scenario?
 
     static let logPath = "data/global/log"
     var tracePath: String { directory + "/trace" }
@@ -34,12 +38,15 @@ struct ImageWork: Codable, Sendable {
     /// Only this one.
     var only: ImagePlan.Place?
 
+    /// Neighbours' images are often the same.
+    private static let stepsOfAShare = 8
+
     /// Says `at STEP VARIATION` before and `was KIND DIGEST MESSAGE` behind each image.
     func run() async throws {
         let trace = try recording.trace()
-        let plan = try ImagePlan(trace, images: recording.images, seed: recording.seed)
-        let check = LogCheck(reference: try ReferenceLog(directory: "\(recording.diskPath)/\(Recording.logPath)"))
-        var (disk, seen) = (SimulatedDisk(), [Domain.Digest: Verdict]())
+        let plan = try recording.plan(trace)
+        let check = try ImageCheck(recording, scratch: scratch + "/check")
+        var (disk, seen) = (SimulatedDisk(), [Domain.Digest: ImageCheck.Outcome]())
         for step in 0...plan.steps {
             if step > 0 { try disk.take(trace.steps[step - 1]) }
             let variations = variations(plan, step)
@@ -48,14 +55,15 @@ struct ImageWork: Codable, Sendable {
             for variation in variations {
                 say("at \(step) \(variation)")
                 let image = disk.image(plan.survival(at: .init(step: step, variation: variation)))
-                let digest = Self.digest(image, told)
-                let verdict: Verdict
-                if let known = seen[digest] {
-                    verdict = known
+                let digest = Self.digest(image)
+                let outcome: ImageCheck.Outcome
+                if let known = seen[digest], check.holds(known, told) {
+                    outcome = known
                 } else {
-                    verdict = try await self.verdict(image, told, check)
+                    outcome = try await self.outcome(image, told, check)
                 }
-                seen[digest] = verdict
+                seen[digest] = outcome
+                let verdict = outcome.verdict
                 say("was \(verdict.kind.rawValue) \(digest.hex.prefix(16)) \(verdict.message)")
             }
         }
@@ -64,27 +72,73 @@ struct ImageWork: Codable, Sendable {
 
     private func variations(_ plan: ImagePlan, _ step: Int) -> Range<Int> {
         if let only { return only.step == step ? only.variation..<only.variation + 1 : 0..<0 }
-        guard step % workers == worker, step >= after?.step ?? 0 else { return 0..<0 }
+        guard step / Self.stepsOfAShare % workers == worker, step >= after?.step ?? 0 else { return 0..<0 }
         let all = plan.variations(after: step)
         return step == after?.step ? min((after?.variation ?? 0) + 1, all)..<all : 0..<all
     }
 
-    private func verdict(_ image: CrashImage, _ told: Told, _ check: LogCheck) async throws -> Verdict {
+    private func outcome(_ image: CrashImage, _ told: Told, _ check: ImageCheck) async throws -> ImageCheck.Outcome {
         let place = scratch + "/image"
         try? FileManager.default.removeItem(atPath: place)
         try image.write(to: place)
-        return await check.verdict(on: "\(place)/\(Recording.logPath)", told: told)
+        return await check.outcome(at: place, told)
     }
 
-    /// Of what is checked: the same image with more that must be in it is another one.
-    private static func digest(_ image: CrashImage, _ told: Told) -> Domain.Digest {
+    private static func digest(_ image: CrashImage) -> Domain.Digest {
         var hash = SHA256()
         for (path, bytes) in image.files.sorted(by: { $0.key < $1.key }) {
             hash.update(data: Array("\(path) \(bytes.count)\n".utf8))
             hash.update(data: bytes)
         }
-        hash.update(data: Array("\(image.directories.sorted()) \(told.answers.count)".utf8))
+        hash.update(data: Array("\(image.directories.sorted())".utf8))
         return Domain.Digest(bytes: Array(hash.finalize())) ?? .zero
+    }
+}
+
+extension Recording {
+    func plan(_ trace: Trace) throws -> ImagePlan {
+        try ImagePlan(trace, from: scenario == nil ? 0 : trace.bases.last ?? 0, images: images, seed: seed)
+    }
+}
+
+/// What is checked of an image: once of each content, since the same one holds the same.
+private struct ImageCheck {
+    struct Outcome {
+        var verdict: Verdict
+        /// What had been told when it was checked.
+        var told: Told
+        /// Where the log ends; nil where it does not say.
+        var end: LogSequence?
+    }
+
+    private let log: LogCheck
+    private let claim: ClaimCheck?
+
+    init(_ recording: Recording, scratch: String) throws {
+        claim = try recording.scenario.map { try ClaimCheck($0, model: recording.diskPath, scratch: scratch) }
+        let path = recording.scenario == nil ? Recording.logPath : "log"
+        // What was given up may be there all the same: then the answers alone say what must be.
+        log = LogCheck(
+            reference: recording.hasFailure ? nil : try ReferenceLog(directory: "\(recording.diskPath)/\(path)"))
+    }
+
+    func outcome(at place: String, _ told: Told) async -> Outcome {
+        if let claim {
+            let verdict = await claim.verdict(at: place, told, isDone: told.done.count > claim.words)
+            return Outcome(verdict: verdict, told: told)
+        }
+        let (verdict, end) = await log.outcome(on: "\(place)/\(Recording.logPath)", told: told)
+        return Outcome(verdict: verdict, told: told, end: end)
+    }
+
+    /// Whether what was found of a content is true with what has been told since: nothing more of consequence, or only
+    /// what the content is known to hold.
+    func holds(_ outcome: Outcome, _ told: Told) -> Bool {
+        if outcome.told == told { return true }
+        guard outcome.verdict.kind == .sound, let end = outcome.end, told.failed == outcome.told.failed,
+            told.done == outcome.told.done
+        else { return false }
+        return told.answers.allSatisfy { $0.sequence <= end && log.reference?.chain(at: $0.sequence) == $0.chain }
     }
 }
 

@@ -57,6 +57,10 @@ package struct Laboratory: Sendable {
 
     private static let recorderName = "libCRecorder.so"
 
+    /// Ends every process of it and returns when they are gone; whoever waits for one waits for ever, since this process
+    /// is about to end.
+    package func end() async { await children.running.end() }
+
     func place(_ name: String) throws -> String {
         let path = "\(settings.directory)/\(name)"
         try? FileManager.default.removeItem(atPath: path)
@@ -81,13 +85,13 @@ package struct Laboratory: Sendable {
         return (told.withLock { $0 }, end)
     }
 
-    /// Checks a log in a process of its own.
-    func check(_ log: String, _ lines: [String]) async throws -> Verdict {
+    /// Checks a log, or what a scenario left, in a process of its own.
+    func check(_ path: String, _ lines: [String], left: CheckWork.Left? = nil) async throws -> Verdict {
         let file = "\(settings.directory)/told-\(UUID().uuidString)"
         try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: file))
         defer { try? FileManager.default.removeItem(atPath: file) }
         let found = Mutex<(verdict: Verdict?, last: String)>((nil, ""))
-        let end = try await children.run(.check(CheckWork(log: log, told: file))) { line in
+        let end = try await children.run(.check(CheckWork(path: path, told: file, left: left))) { line in
             found.withLock { found in
                 found.verdict = found.verdict ?? Verdict(said: line)
                 found.last = line

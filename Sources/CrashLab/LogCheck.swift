@@ -37,15 +37,22 @@ struct LogCheck {
 
     /// The log is used as its next engine would: it grows.
     func verdict(on directory: String, told: Told) async -> Verdict {
+        await outcome(on: directory, told: told).verdict
+    }
+
+    /// Also where the log ended; nil where it does not say.
+    func outcome(on directory: String, told: Told) async -> (verdict: Verdict, end: LogSequence?) {
+        var end: LogSequence?
         do {
             let log = try EventLog.open(
                 directory: directory, mode: .create(identity: nil), settings: Workload.settings(1 << 17))
-            if let problem = try content(of: log, told) { return problem }
-            return try await goOn(log, told) ?? .sound
+            end = try log.head().sequence
+            if let problem = try content(of: log, told) { return (problem, end) }
+            return (try await goOn(log, told) ?? .sound, end)
         } catch let failure as StoreFailure {
-            return Verdict(kind: .damaged, message: failure.description)
+            return (Verdict(kind: .damaged, message: failure.description), end)
         } catch {
-            return Verdict(kind: .stuck, message: "\(error)")
+            return (Verdict(kind: .stuck, message: "\(error)"), end)
         }
     }
 

@@ -13,6 +13,10 @@ struct ReferenceLog: Sendable {
     private(set) var states: [LogSequence: GlobalState]
     private(set) var batches: [FrameBatch] = []
 
+    func chain(at sequence: LogSequence) -> Digest? { positions[sequence]?.chain }
+
+    var end: LogPosition { batches.last?.end ?? .start(of: identity) }
+
     init(directory: String) throws {
         let log = try EventLog.open(directory: directory, mode: .readOnly)
         identity = log.identity

@@ -18,6 +18,8 @@ package struct Workload: Codable, Sendable {
     /// Small, so that the map grows under way.
     package var mapBytes = 1 << 17
     package var sabotage: Sabotage?
+    /// Where snapshots of the state are kept; nil for nowhere.
+    package var snapshots: String?
 
     package init(directory: String, commands: Int?) {
         (self.directory, self.commands) = (directory, commands)
@@ -25,6 +27,7 @@ package struct Workload: Codable, Sendable {
 
     private static let numbersOfAClient = 1_000_000
     static let numbersOfARun = 1_000_000_000
+    private static let snapshotEvents: UInt64 = 5
     private static let region = RegionName(unchecked: "one")
 
     /// Runs to its end. Says `ready`, one line a command (`Told`), and `end`.
@@ -32,7 +35,11 @@ package struct Workload: Codable, Sendable {
         let log = try EventLog.open(
             directory: directory, mode: .create(identity: nil), settings: Self.settings(mapBytes))
         let store = sabotage.map { $0.spoil(log) } ?? log
-        let engine = try Self.engine(over: store)
+        let engine = try Self.engine(over: store) { configuration in
+            guard let snapshots else { return }
+            configuration.snapshots = StateSnapshots(directory: snapshots)
+            configuration.hashing = StateHashing(intervalEvents: Self.snapshotEvents)
+        }
         say("ready")
         _ = try await tell(engine, firstNumber, .fleet(.regionJoin(Self.region, endpoint: "http://10.0.0.2:7071")))
         await withTaskGroup(of: Void.self) { group in
@@ -49,10 +56,13 @@ package struct Workload: Codable, Sendable {
         return settings
     }
 
-    static func engine(over store: any LogStore) throws -> EngineService<Global> {
-        try EngineService<Global>(
-            store: store, codec: GlobalCodec(), clock: SystemClock(),
-            configuration: EngineConfiguration(version: "crashtest"),
+    static func engine(
+        over store: any LogStore, _ change: (inout EngineConfiguration) -> Void = { _ in }
+    ) throws -> EngineService<Global> {
+        var configuration = EngineConfiguration(version: "crashtest")
+        change(&configuration)
+        return try EngineService<Global>(
+            store: store, codec: GlobalCodec(), clock: SystemClock(), configuration: configuration,
             logger: Logger(label: "crashtest") { _ in SwiftLogNoOpLogHandler() })
     }
 

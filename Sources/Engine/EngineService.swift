@@ -15,6 +15,9 @@ package struct EngineConfiguration: Sendable {
     package var newEpochReason: String?
     /// Where it stands that this log was found forked; nil for a log that nobody follows.
     package var forkMarker: ForkMarker?
+    /// Where something durable beside the log says that the log has been: one of this epoch that is not here proves that
+    /// acknowledged events were lost, and the log is forked. Only for a log with a marker.
+    package var seen: [SeenPosition] = []
     /// Commands that may wait; one more is `busy`.
     package var maximumWaiting = 20_000
     /// Commands of one commit.
@@ -39,6 +42,15 @@ package struct EngineConfiguration: Sendable {
         self.forkMarker = forkMarker
         self.settings = settings
     }
+}
+
+/// A position of a log that something durable has kept.
+package struct SeenPosition: Hashable, Sendable {
+    /// Who, as the beginning of a sentence: `the SQL views are`.
+    package var holder: String
+    package var position: LogPosition
+
+    package init(holder: String, position: LogPosition) { (self.holder, self.position) = (holder, position) }
 }
 
 /// The single writer of one log: commands in, decisions, durable events out.
@@ -110,8 +122,11 @@ package final class EngineService<A: Aggregate>: Sendable {
         let replay = try Replay<A>.start(
             store, codec: codec, hashing: configuration.hashing, snapshots: configuration.snapshots, logger: logger)
         signal = ChangeSignal(at: replay.head)
-        if configuration.newEpochReason == nil, let seen = configuration.forkMarker?.text {
-            inbox.withLock { $0.frozen = EngineFailure(code: .forked, message: seen) }
+        if configuration.newEpochReason == nil, let marker = configuration.forkMarker {
+            var seen = marker.text
+            if seen == nil { seen = try Self.lost(configuration, store, replay.head, marker) }
+            let frozen = seen.map { EngineFailure(code: .forked, message: $0) }
+            inbox.withLock { $0.frozen = frozen }
         }
         var writer = Writer(service: self, replay: replay)
         try writer.start()
@@ -123,6 +138,30 @@ package final class EngineService<A: Aggregate>: Sendable {
         thread.name = "drover-writer"
         thread.stackSize = 8 << 20
         thread.start()
+    }
+
+    /// What something beside the log has seen of it and is not here, once that is marked; nil where nothing is missing.
+    private static func lost(
+        _ configuration: EngineConfiguration, _ store: any LogStore, _ head: LogPosition, _ marker: ForkMarker
+    ) throws(EngineFailure) -> String? {
+        let snapshots = configuration.snapshots?.positions ?? []
+        let seen =
+            configuration.seen + snapshots.map { SeenPosition(holder: "a snapshot of the state is", position: $0) }
+        for seen in seen {
+            do {
+                let here = try store.position(at: seen.position.sequence)
+                guard
+                    case .freeze(let message) = FeedVerdict(
+                        of: seen.position, head: head, here: here, holder: seen.holder)
+                else { continue }
+                try marker.write(message)
+                return message
+            } catch {
+                throw EngineFailure(
+                    code: .failed, message: "the log cannot be compared with what is beside it: \(error)")
+            }
+        }
+        return nil
     }
 
     /// The durable head.

@@ -24,6 +24,16 @@ package struct StateSnapshots: Sendable {
         return names.filter { Self.isName($0) }.sorted(by: >).map { "\(directory)/\($0)" }
     }
 
+    /// Where the log was when those were kept that have a sound head.
+    var positions: [LogPosition] {
+        paths.compactMap { path in
+            guard let file = FileHandle(forReadingAtPath: path) else { return nil }
+            defer { try? file.close() }
+            let head = try? file.read(upToCount: StateSnapshot.headerBytes)
+            return head.flatMap { try? StateSnapshot.position(header: [UInt8]($0)) }
+        }
+    }
+
     private static func isName(_ name: String) -> Bool {
         name.hasSuffix(ending) && name.utf8.count == nameDigits + ending.utf8.count
     }
@@ -43,19 +53,30 @@ package struct StateSnapshots: Sendable {
         let digits = "\(snapshot.position.sequence)"
         let name = String(repeating: "0", count: max(0, Self.nameDigits - digits.utf8.count)) + digits + Self.ending
         let (path, part) = ("\(directory)/\(name)", "\(directory)/\(Self.temporary)")
+        defer { removeOld(from: path) }
+        if FileManager.default.fileExists(atPath: path) {
+            // One that says the same stays, so that there never is none; any other is believed by no start.
+            if (try? Self.read(path)) == snapshot {
+                try? FileManager.default.removeItem(atPath: part)
+                return
+            }
+            try FileManager.default.removeItem(atPath: path)
+        }
         try Data(snapshot.header).write(to: URL(filePath: part))
         let file = try FileHandle(forWritingTo: URL(filePath: part))
         defer { try? file.close() }
         try file.seekToEnd()
         try file.write(contentsOf: snapshot.state)
         try file.synchronize()
-        if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         try FileManager.default.moveItem(atPath: part, toPath: path)
         try flushFile(directory)
+    }
+
+    private func removeOld(from path: String) {
         let paths = paths
         let passed = paths.prefix { $0 > path }
         for old in passed + paths.dropFirst(passed.count + maximumKept) {
-            try FileManager.default.removeItem(atPath: old)
+            try? FileManager.default.removeItem(atPath: old)
         }
     }
 }

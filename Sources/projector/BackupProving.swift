@@ -32,7 +32,7 @@ struct BackupProving<A: Aggregate>: Service {
         await cancelWhenGracefulShutdown {
             // A proof that was killed leaves a whole log.
             await Self.aside { try? FileManager.default.removeItem(atPath: scratch) }
-            var last = await Self.aside { lastProof() }
+            var last = await Self.aside { engine.lastBackupProof() }
             if let last { status.proved(at: last.sequence, last.time) }
             while !Task.isCancelled {
                 var pause = Self.lookSeconds
@@ -63,25 +63,6 @@ struct BackupProving<A: Aggregate>: Service {
     }
 
     private var now: Timestamp { Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
-
-    /// The newest proof that the log tells of.
-    private func lastProof() -> (sequence: LogSequence, time: Timestamp)? {
-        var (proof, end) = ((sequence: LogSequence, time: Timestamp)?.none, LogSequence.zero)
-        while true {
-            let before = end
-            try? engine.store.lend(after: end, maximumFrames: 20_000) { header, type, revision, payload, _ in
-                end = header.sequence
-                guard type == Self.provedType,
-                    let event = try? engine.codec.decode(type: type, schemaRevision: revision, payload: payload),
-                    case .backupProved(let at, _, _, _)? = A.fact(event)
-                else { return }
-                proof = (at, header.time)
-            }
-            if end == before { return proof }
-        }
-    }
-
-    private static var provedType: UInt16 { eventType(named: "backup-proved") ?? 0 }
 
     private func prove() async throws -> (sequence: LogSequence, time: Timestamp) {
         let start = ContinuousClock.now

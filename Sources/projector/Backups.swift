@@ -33,7 +33,10 @@ struct BackupOptions: ParsableArguments {
             throw UsageProblem("--backup-proof-hours is \(hours): it must be 1 to 8760")
         }
         let status = BackupStatus(place: URL(filePath: to).path, metrics: metrics)
-        let keeping = BackupKeeping(log: log, kind: kind, blobs: blobs, status: status, logger: logger)
+        // A backup that is ahead of the log proves a loss; only a log with epochs of its own can go on from one.
+        let keeping = BackupKeeping(log: log, kind: kind, blobs: blobs, status: status, logger: logger) { lost in
+            if kind == .global { await engine.freeze(lost) }
+        }
         let proving = BackupProving<A>(
             engine: engine, status: status, scratch: place.data + "/backup-proof", intervalSeconds: Int64(hours) * 3600,
             logger: logger)
@@ -102,6 +105,8 @@ struct BackupKeeping: Service {
     let blobs: any BlobStore
     let status: BackupStatus
     let logger: Logger
+    /// The backup holds what the log has lost.
+    let onLoss: @Sendable (String) async -> Void
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -121,7 +126,9 @@ struct BackupKeeping: Service {
         await backup.follow { result in
             switch result {
             case .success(let end): status.reached(end)
-            case .failure(let failure): note("\(failure)")
+            case .failure(let failure):
+                note("\(failure)")
+                if let failure = failure as? StoreFailure, failure.code == "forked" { await onLoss(failure.message) }
             }
             return true
         }

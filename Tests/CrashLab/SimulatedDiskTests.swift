@@ -58,6 +58,25 @@ extension SimulatedDisk {
         #expect(disk.certain == ["a": "one"])
     }
 
+    /// As Linux does it: the flush behind a failed one says that all is well, and writes only what was changed since.
+    @Test func whatAFailedFlushGaveUpIsNotFlushedLater() throws {
+        let page = 4096
+        let begun = [
+            openDirectory(2, ""), open(1, "a"), .flush(file: 2, before: 2),
+            write(1, String(repeating: "x", count: 2 * page)), .flushFailed(file: 1, before: 4),
+        ]
+        let later = try disk(begun + [.flush(file: 1, before: 5)])
+        #expect(later.certain == ["a": ""] && later.pendingUnits == 2)
+        let other = try disk(begun + [write(1, "end", at: 2 * page), .flush(file: 1, before: 6)])
+        #expect(other.pendingUnits == 2)
+        #expect(other.certain["a"]?.hasSuffix("end") == true && other.certain["a"]?.contains("x") == false)
+        // A page that is changed again goes whole.
+        let again = try disk(begun + [write(1, "y", at: page), .flush(file: 1, before: 6)])
+        #expect(again.pendingUnits == 1)
+        #expect(again.certain["a"]?.hasSuffix("y" + String(repeating: "x", count: page - 1)) == true)
+        #expect(again.texts(.everything)["a"]?.hasPrefix(String(repeating: "x", count: page) + "y") == true)
+    }
+
     @Test func aDurableWriteTakesItsPagesAlong() throws {
         let far = String(repeating: "x", count: 8192)
         let disk = try disk([

@@ -11,8 +11,10 @@ import Testing
     private let marker = ForkMarker(
         path: FileManager.default.temporaryDirectory.path + "/drover-forked-\(UUID().uuidString)")
 
-    private func start(_ store: FaultyStore, newEpoch: String? = nil) throws -> EngineService<Global> {
-        try makeEngine(store, newEpoch: newEpoch) { $0.forkMarker = marker }
+    private func start(
+        _ store: FaultyStore, _ seen: SeenPosition? = nil, newEpoch: String? = nil
+    ) throws -> EngineService<Global> {
+        try makeEngine(store, newEpoch: newEpoch) { ($0.forkMarker, $0.seen) = (marker, [seen].compactMap(\.self)) }
     }
 
     private func code(_ engine: EngineService<Global>) async -> EngineFailure.Code? {
@@ -91,5 +93,54 @@ import Testing
         try await reading
         try await stop(engine)
         #expect(store.batches.count == 1, "only what the start says")
+    }
+
+    /// What stands beside a log that lost its end is ahead of it: that is found before anything is made again from it.
+    @Test func somethingAheadOfTheLogFreezesIt() async throws {
+        defer { try? FileManager.default.removeItem(atPath: marker.path) }
+        let whole = FaultyStore()
+        let first = try start(whole)
+        for number in 1...3 { _ = try await first.submit(.queue(.enqueue(request(number))), actor: .person("ada")) }
+        let seen = SeenPosition(holder: "the SQL views are", position: first.head)
+        try await stop(first)
+        let sound = try start(whole, seen)
+        #expect(sound.notReady == nil && marker.text == nil)
+        try await stop(sound)
+        let shorter = FaultyStore()
+        let lost = try start(shorter, seen)
+        #expect(lost.notReady?.message.hasPrefix("the SQL views are at epoch 1, sequence 4") == true)
+        #expect(await code(lost) == .forked && marker.text == lost.notReady?.message)
+        try await stop(lost)
+        let onwards = try start(shorter, seen, newEpoch: "known")
+        #expect(await code(onwards) == nil && marker.text == nil)
+        try await stop(onwards)
+        // Of an older epoch, it proves nothing any more.
+        let later = try start(shorter, seen)
+        #expect(later.notReady == nil && marker.text == nil)
+        try await stop(later)
+    }
+
+    @Test func aSnapshotAheadOfTheLogFreezesIt() async throws {
+        let directory = FileManager.default.temporaryDirectory.path + "/drover-ahead-\(UUID().uuidString)"
+        defer {
+            try? FileManager.default.removeItem(atPath: marker.path)
+            try? FileManager.default.removeItem(atPath: directory)
+        }
+        let snapshots = StateSnapshots(directory: directory)
+        func start(_ store: FaultyStore) throws -> EngineService<Global> {
+            try makeEngine(store) {
+                ($0.forkMarker, $0.snapshots, $0.hashing) = (marker, snapshots, StateHashing(intervalEvents: 5))
+            }
+        }
+        let first = try start(FaultyStore())
+        for number in 1...1000 where snapshots.paths.first?.contains("00000000000000000000") ?? true || number < 20 {
+            _ = try await first.submit(.queue(.enqueue(request(number))), actor: .person("ada"))
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        try await stop(first)
+        let lost = try start(FaultyStore())
+        #expect(lost.notReady?.message.hasPrefix("a snapshot of the state is at epoch 1") == true)
+        #expect(await code(lost) == .forked)
+        try await stop(lost)
     }
 }

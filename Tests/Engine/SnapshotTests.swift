@@ -57,6 +57,24 @@ import Testing
         #expect(try StateCodec.encode(one.state) == StateCodec.encode(other.state))
     }
 
+    /// What stands there already and says the same is never away; what says something else gives way.
+    @Test func aSnapshotOfTheSameSequenceStaysWhole() async throws {
+        defer { clean() }
+        _ = try await history(seed: 11)
+        let path = try #require(snapshots.paths.first)
+        let snapshot = try StateSnapshots.read(path)
+        func number() throws -> UInt64? {
+            try FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? UInt64
+        }
+        let before = try number()
+        try snapshots.write(snapshot)
+        #expect(try number() == before)
+        try Data("damaged".utf8).write(to: URL(filePath: path))
+        try snapshots.write(snapshot)
+        #expect(try StateSnapshots.read(path) == snapshot)
+        #expect(!FileManager.default.fileExists(atPath: directory + "/writing"))
+    }
+
     @Test func anEngineKeepsTheNewestAndStartsFromIt() async throws {
         defer { clean() }
         let store = try await history(seed: 1)

@@ -130,4 +130,32 @@ import Testing
         #expect(latest.isDue(after: LogSequence(rawValue: 89), at: LogSequence(rawValue: 91)))
         #expect(!latest.isDue(after: LogSequence(rawValue: 91), at: LogSequence(rawValue: 92)))
     }
+
+    @Test func theLastProofOfABackupIsFound() async throws {
+        let store = FaultyStore()
+        let engine = try makeEngine(store)
+        #expect(engine.lastBackupProof() == nil)
+        for number: UInt64 in 1...2 {
+            engine.backupProved(at: LogSequence(rawValue: number), state: .zero, milliseconds: 5)
+            _ = try await engine.submit(.queue(.enqueue(request(Int(number)))), actor: .person("ada"))
+        }
+        #expect(engine.lastBackupProof()?.sequence == LogSequence(rawValue: 2))
+        engine.stop()
+        try await engine.waitForEnd()
+        // Behind more events than are looked at in one go.
+        let tail = store.batches[0].frames[0]
+        for _ in 0..<3 {
+            let head = try store.head().sequence.rawValue
+            _ = try store.append(
+                (1...15_000).map { (place: UInt64) in
+                    var frame = tail
+                    frame.header.sequence = LogSequence(rawValue: head + place)
+                    return frame
+                })
+        }
+        let restarted = try makeEngine(store)
+        #expect(restarted.lastBackupProof()?.sequence == LogSequence(rawValue: 2))
+        restarted.stop()
+        try await restarted.waitForEnd()
+    }
 }

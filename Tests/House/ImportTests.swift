@@ -18,7 +18,7 @@ private let walls: [String: Set<String>] = [
         "Domain", "Ports", "Codec", "Engine", "Projectors", "Views", "Swarm", "Packs", "Blobs", "Transfer", "Wire",
         "Client", "Serving",
     ],
-    "CrashLab": ["Domain", "Ports", "Codec", "EventLog", "LMDB", "Engine", "Processes"],
+    "CrashLab": ["Domain", "Ports", "Codec", "EventLog", "LMDB", "Engine", "Blobs", "Processes"],
     "Commands": [
         "Wire", "Domain", "Ports", "Codec", "EventLog", "Engine", "Processes", "Views", "Blobs", "Client", "CrashLab",
         "Packs", "Swarm", "Transfer",

@@ -8,7 +8,7 @@ struct Bench: AsyncParsableCommand {
         commandName: "bench", abstract: "Measures Drover against the physical limits of this machine.",
         subcommands: [
             CommandsBenchmark.self, LogBenchmark.self, ReplayBenchmark.self, GrowthBenchmark.self,
-            StartBenchmark.self, PeersBenchmark.self,
+            StartBenchmark.self, BackupBenchmark.self, PeersBenchmark.self,
             TenGigabytesBenchmark.self,
         ])
 }

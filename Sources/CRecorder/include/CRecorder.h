@@ -9,6 +9,8 @@
 //   DROVER_RECORDER_SWALLOW    kinds of flushes that are neither done nor written down, though the process is told that
 //                              they were, separated by commas: data (fsync, fdatasync, msync of files), meta (O_DSYNC
 //                              and O_SYNC), directory (fsync of directories)
+//   DROVER_RECORDER_FAIL       a number: that flush of a file (of those above but of directories) fails with EIO, and what
+//                              was to be flushed is never written again, as Linux does it
 //
 // It sees the calls of libraries that reach libc by name, as LMDB's, Swift's and Foundation's do. Writes through a shared
 // mapping it cannot see; whoever reads the trace compares its end with the files.
@@ -27,6 +29,7 @@ enum drover_trace_kind {
     DROVER_TRACE_RENAME = 9,    // payload: old path, 0, new path
     DROVER_TRACE_LINK = 10,     // payload: old path, 0, new path
     DROVER_TRACE_SAID = 11,     // payload: what was written to standard output
+    DROVER_TRACE_FLUSH_FAILED = 12, // file, offset: as of a flush; pages of it stay as they are until written again
 };
 
 enum drover_trace_flags {

@@ -5,7 +5,10 @@ import Foundation
 package struct Control: Sendable {
     enum Attack: Sendable {
         case images(swallowing: String?, Sabotage?)
+        /// Of a scenario: without flushes, or with a mutation in its act's place.
+        case scenario(String, swallowing: String?, Mutant?)
         case damage(DamageOmission)
+        case blindRestore
         case kills(Sabotage)
         case injection(Sabotage)
     }
@@ -13,6 +16,8 @@ package struct Control: Sendable {
     let planted: String
     let promise: String
     let attack: Attack
+    /// What a finding must say to be of this mutation; empty for anything.
+    var evidence = ""
 
     /// One at least for every promise that an attack holds the product to.
     package static let all = [
@@ -45,6 +50,32 @@ package struct Control: Sendable {
         Control(
             planted: "frames are served without their checksums", promise: "an altered byte is refused",
             attack: .damage(.frames)),
+        Control(
+            planted: "a backup's files get their names before they are flushed",
+            promise: "what a backup was said to hold survives a loss of power",
+            attack: .scenario("backup", swallowing: "data", nil)),
+        Control(
+            planted: "an export's segments get their names before they are flushed",
+            promise: "an export is whole or not there",
+            attack: .scenario("export of segments", swallowing: "data", nil)),
+        Control(
+            planted: "a backup's index is written before its segments",
+            promise: "an index names only what is there",
+            attack: .scenario("backup, later", swallowing: nil, .indexFirst)),
+        Control(
+            planted: "a restore appears before its log is flushed", promise: "a restore is whole or not there",
+            attack: .scenario("restore", swallowing: "data,meta", nil)),
+        Control(
+            planted: "a restore believes segments without proving the chain",
+            promise: "a restore gives the log or says that it does not", attack: .blindRestore),
+        Control(
+            planted: "a redaction swaps the files without flushing",
+            promise: "a log is the old one or the redacted one",
+            attack: .scenario("redaction", swallowing: "data,meta,directory", nil)),
+        Control(
+            planted: "a snapshot of the state gets its name before it is flushed",
+            promise: "a snapshot is what the log amounts to", attack: .scenario("snapshots", swallowing: "data", nil),
+            evidence: "the snapshot"),
     ]
 }
 
@@ -54,7 +85,8 @@ extension Laboratory {
         var reports: [ControlReport] = []
         for control in Control.all {
             progress("controls", reports.count, Control.all.count)
-            let found = try await attack(control.attack)
+            var found = try await attack(control.attack)
+            found.findings.removeAll { !control.evidence.isEmpty && !$0.message.contains(control.evidence) }
             reports.append(
                 ControlReport(
                     planted: control.planted, promise: control.promise, attack: found.attack, tried: found.tried,
@@ -71,11 +103,16 @@ extension Laboratory {
                 try await images(of: recording, &report)
                 removePlace("recording")
             }
+        case .scenario(let name, let kinds, let mutant):
+            guard var scenario = Scenario.named(name) else { preconditionFailure("no scenario is called \(name)") }
+            if let mutant { scenario.act = .mutant(mutant) }
+            return try await attackScenarioImages([scenario], swallowing: kinds)[0]
+        case .blindRestore: return try await attackWithStoreDamage(isBlind: true)
         case .damage(let omission): return try await attackWithDamage(omitting: omission)
         case .kills(let sabotage): return try await attackWithKills(sabotage: sabotage)
         case .injection(let sabotage):
-            let append = InjectionScenario.all.filter { $0.start == .log && $0.promise == .answered }
-            return try await attackWithInjection(scenarios: Array(append.prefix(1)), sabotage: sabotage)
+            let append = Scenario.named("append and commit")
+            return try await attackWithInjection(scenarios: [append].compactMap(\.self), sabotage: sabotage)
         }
     }
 }

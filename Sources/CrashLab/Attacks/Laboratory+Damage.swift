@@ -68,7 +68,7 @@ extension Laboratory {
     private func isReported(_ directory: String) async throws -> Bool {
         let process = try await children.start(
             [settings.program[0], "verify", directory], Children.Surroundings())
-        return try await Children.listen(to: process) { _ in } == .exited(1)
+        return try await children.listen(to: process) { _ in } == .exited(1)
     }
 }
 
@@ -93,7 +93,7 @@ extension DamageWork {
     }
 }
 
-private struct DamageHeard {
+struct DamageHeard {
     /// The one that it is at, or was at last.
     var index: Int?
     var isAtWork = false

@@ -114,7 +114,7 @@ private struct SmallDisk {
         }
         let children = Children(program: [], recorder: "", directory: root)
         guard let process = try? await children.start([tool] + words.dropFirst(), .init()) else { return false }
-        return (try? await Children.listen(to: process) { _ in }) == .exited(0)
+        return (try? await children.listen(to: process) { _ in }) == .exited(0)
     }
 }
 

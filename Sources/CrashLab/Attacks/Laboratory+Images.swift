@@ -17,10 +17,40 @@ extension Laboratory {
         }
     }
 
+    /// The same of workloads in which one flush fails, each time another one, and the engine goes on or ends.
+    package func attackImagesOfFailures() async throws -> AttackReport {
+        try await timed("\(Self.usualImages), a flush fails") { report in
+            var numbers = SeededNumbers(seed: settings.seed)
+            for _ in 0..<Self.failures {
+                let recording = try await record(
+                    images: max(Self.fewestImages, settings.images / Self.imagesShare / Self.failures),
+                    failing: numbers.below(Self.flushesOfARun) + 1)
+                defer { removePlace("recording") }
+                var part = AttackReport(report.attack)
+                part.findings = report.findings
+                try await images(of: recording, &part)
+                (report.tried, report.distinct) = (report.tried + part.tried, report.distinct + part.distinct)
+                (report.opened, report.lost) = (report.opened + part.opened, report.lost + part.lost)
+                (report.damaged, report.findings) = (report.damaged + part.damaged, report.findings + part.findings)
+            }
+        }
+    }
+
+    private static let failures = 5
+    private static let imagesShare = 5
+    private static let fewestImages = 200
+    /// Of a workload's first process, about.
+    private static let flushesOfARun = 60
+
     /// Runs the workload under the recorder, and proves that the recorder saw everything.
-    func record(images: Int, swallowing kinds: String? = nil, sabotage: Sabotage? = nil) async throws -> Recording {
+    ///
+    /// - Parameter flush: the one that fails; nil for none.
+    func record(
+        images: Int, swallowing kinds: String? = nil, failing flush: Int? = nil, sabotage: Sabotage? = nil
+    ) async throws -> Recording {
         let directory = try place("recording")
         var recording = Recording(directory: directory, starts: [], seed: settings.seed, images: images)
+        recording.hasFailure = flush != nil
         try FileManager.default.createDirectory(atPath: recording.diskPath, withIntermediateDirectories: true)
         for (number, commands) in Self.commandsOfARun.enumerated() {
             progress("recording", number, Self.commandsOfARun.count)
@@ -29,8 +59,11 @@ extension Laboratory {
             workload.firstNumber = number * Workload.numbersOfARun
             workload.sabotage = sabotage
             let (told, end) = try await run(
-                workload, children.recording(recording.diskPath, to: recording.tracePath, swallowing: kinds))
-            guard told.isEnded, end == .exited(0) else {
+                workload,
+                children.recording(
+                    recording.diskPath, to: recording.tracePath, swallowing: kinds, failing: number == 0 ? flush : nil))
+            // One that could not even create its log ends with an error, as it should.
+            guard recording.hasFailure || told.isEnded && end == .exited(0) else {
                 throw LaboratoryFailure("the workload did not end as it should (\(end)): \(told.other.last ?? "")")
             }
         }
@@ -39,7 +72,7 @@ extension Laboratory {
     }
 
     /// Everything that the trace says, done, amounts to the files that are there.
-    private func proveComplete(_ recording: Recording) throws {
+    func proveComplete(_ recording: Recording) throws {
         var disk = SimulatedDisk()
         for step in try recording.trace().steps { try disk.take(step) }
         for (path, bytes) in disk.image(.everything).files where !path.hasSuffix("lock.mdb") {
@@ -50,13 +83,13 @@ extension Laboratory {
         }
     }
 
-    private static func bytes(at path: String) throws -> Int {
+    static func bytes(at path: String) throws -> Int {
         try URL(filePath: path).resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0
     }
 
     /// All images, by several processes.
     func images(of recording: Recording, _ report: inout AttackReport) async throws {
-        let plan = try ImagePlan(try recording.trace(), images: recording.images, seed: recording.seed)
+        let plan = try recording.plan(try recording.trace())
         let tally = SharedTally(report)
         let all = plan.images
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -47,7 +47,7 @@ extension Laboratory {
                 try await Task.sleep(for: .milliseconds(milliseconds))
                 process.terminate(graceSeconds: 0)
             }
-            _ = try await Children.listen(to: process) { line in
+            _ = try await children.listen(to: process) { line in
                 lines.withLock { $0.append(line) }
                 if line == "ready" { ready.continuation.finish() }
             }

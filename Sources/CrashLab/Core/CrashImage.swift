@@ -30,6 +30,8 @@ extension SimulatedDisk {
     /// Files whose bytes mean nothing after a crash, which may therefore hold anything: LMDB's table of readers is
     /// written through a mapping, in no order that anybody sees.
     private static let meaningless = "lock.mdb"
+    /// Of what it may hold: more would only make more images of the same.
+    private static let kindsOfNoise = 4
 
     package func image(_ survival: Survival) -> CrashImage {
         var nodes = nodes
@@ -91,7 +93,9 @@ extension SimulatedDisk {
         for path in image.files.keys.sorted() where path.hasSuffix(Self.meaningless) {
             switch numbers.below(3) {
             case 0: image.files[path] = nil
-            case 1: image.files[path] = (0..<8192).map { _ in UInt8(truncatingIfNeeded: numbers.next()) }
+            case 1:
+                var noise = SeededNumbers(seed: UInt64(numbers.below(Self.kindsOfNoise)))
+                image.files[path] = (0..<8192).map { _ in UInt8(truncatingIfNeeded: noise.next()) }
             case _: break
             }
         }

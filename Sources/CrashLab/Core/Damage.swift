@@ -30,8 +30,11 @@ package enum Damage: Hashable, Sendable, Codable {
         case .flip(let bit): bytes[bit / 8] ^= 1 << UInt8(bit % 8)
         case .cut(let length): bytes.removeLast(bytes.count - length)
         case .zeros(let place, let count):
-            bytes.replaceSubrange(place..<place + count, with: repeatElement(0, count: count))
+            let range = place..<Swift.min(place + count, bytes.count)
+            bytes.replaceSubrange(range, with: repeatElement(0, count: range.count))
         case .misplaced(let from, let to, let count):
+            // A file shorter than a sector has but one.
+            let count = Swift.min(count, bytes.count - Swift.max(from, to))
             let sector = Array(bytes[from..<from + count])
             bytes.replaceSubrange(to..<to + count, with: sector)
         case .forged: break

@@ -14,29 +14,39 @@ package struct ImagePlan: Hashable, Sendable {
     /// Pending units after each number of steps, from none on.
     private let units: [Int]
     private let share: Int
+    /// Images are made from here on.
+    private let first: Int
     private let seed: UInt64
 
     /// About so many images, and one more at each step where nothing is uncertain.
-    package init(_ trace: Trace, images: Int, seed: UInt64) throws(SimulatedDisk.Impossible) {
+    ///
+    /// - Parameter first: how many steps were taken before what is attacked.
+    package init(
+        _ trace: Trace, from first: Int = 0, images: Int, seed: UInt64
+    ) throws(SimulatedDisk.Impossible) {
         var (disk, units) = (SimulatedDisk(), [0])
         for step in trace.steps {
             try disk.take(step)
             units.append(disk.pendingUnits)
         }
-        self.init(units: units, images: images, seed: seed)
+        self.init(units: units, from: first, images: images, seed: seed)
     }
 
-    init(units: [Int], images: Int, seed: UInt64) {
+    init(units: [Int], from first: Int = 0, images: Int, seed: UInt64) {
         self.units = units
+        self.first = first
         self.seed = seed
-        let uncertain = max(1, units.count { $0 > 0 })
-        share = max(2, (images - (units.count - uncertain)) / uncertain)
+        let steps = units[first...]
+        let uncertain = max(1, steps.count { $0 > 0 })
+        share = max(2, (images - (steps.count - uncertain)) / uncertain)
     }
 
     package var steps: Int { units.count - 1 }
     package var images: Int { units.indices.reduce(0) { $0 + variations(after: $1) } }
 
-    package func variations(after steps: Int) -> Int { units[steps] == 0 ? 1 : share }
+    package func variations(after steps: Int) -> Int {
+        steps < first ? 0 : units[steps] == 0 ? 1 : share
+    }
 
     package func survival(at place: Place) -> Survival {
         let (units, variation) = (units[place.step], place.variation)

@@ -13,6 +13,8 @@ package struct SimulatedDisk: Sendable {
     struct Change: Hashable, Sendable {
         var step: Int
         var content: Content
+        /// Its flush has failed: a later one does not write it, but with the pages that were changed again.
+        var isGivenUp = false
     }
 
     struct File: Sendable {
@@ -74,6 +76,7 @@ package struct SimulatedDisk: Sendable {
         case .write(let file, let offset, let bytes): try change(file, .bytes(bytes, at: offset))
         case .truncate(let file, let length): try change(file, .length(length))
         case .flush(let file, let before): try flush(file, before: before)
+        case .flushFailed(let file, let before): try giveUp(file, before: before)
         case .flushOne(let file): try flushOne(file)
         case .makeDirectory(let path):
             nodes.append(.directory([:]))
@@ -109,9 +112,28 @@ package struct SimulatedDisk: Sendable {
             namings = left
         } else {
             try withFile(number) { file in
-                let (done, left) = file.pending.parted { $0.step < before }
+                let fresh = file.pending.filter { $0.step < before && !$0.isGivenUp }
+                let pages = Set(fresh.flatMap { $0.pages(of: Self.pageBytes).map(Array.init) ?? [] })
+                let (done, left) = file.pending.parted { change in
+                    guard change.isGivenUp else { return change.step < before }
+                    return change.pages(of: Self.pageBytes)?.contains { pages.contains($0) } ?? false
+                }
                 for change in done { change.apply(to: &file.durable) }
                 file.pending = left
+            }
+        }
+    }
+
+    /// What was not flushed is a page's own matter from now on.
+    private mutating func giveUp(_ file: UInt64, before: Int) throws(Impossible) {
+        try withFile(try number(file)) { file in
+            file.pending = file.pending.flatMap { change -> [Change] in
+                guard change.step < before, !change.isGivenUp else { return [change] }
+                return change.pieces(of: Self.pageBytes).map { piece in
+                    var piece = piece
+                    piece.isGivenUp = true
+                    return piece
+                }
             }
         }
     }
@@ -183,6 +205,16 @@ extension SimulatedDisk.Change {
         case .bytes(let new, let offset):
             if bytes.count < offset + new.count { bytes.resize(offset + new.count) }
             bytes.replaceSubrange(offset..<offset + new.count, with: new)
+        }
+    }
+
+    /// The parts of a write that lie on one page each; a change of length as it is.
+    func pieces(of size: Int) -> [SimulatedDisk.Change] {
+        guard case .bytes(let new, let offset) = content, let pages = pages(of: size) else { return [self] }
+        return pages.map { page in
+            let range = max(offset, page * size)..<min(offset + new.count, (page + 1) * size)
+            let piece = new[new.startIndex + range.lowerBound - offset..<new.startIndex + range.upperBound - offset]
+            return SimulatedDisk.Change(step: step, content: .bytes(piece, at: range.lowerBound))
         }
     }
 

@@ -18,6 +18,8 @@ package struct Told: Hashable, Sendable {
     package var failed: [Int] = []
     /// Commands whose outcome was not known.
     package var unknown: [Int] = []
+    /// Where verbs said that they came to, in their order.
+    package var done: [LogSequence] = []
     /// It ended by itself, with everything answered.
     package var isEnded = false
     /// Lines that are none of its words: a crash's last ones, perhaps.
@@ -38,6 +40,7 @@ package struct Told: Hashable, Sendable {
     }
 
     package mutating func take(_ line: String) {
+        if let end = Self.end(line) { return done.append(end) }
         let words = line.split(separator: " ").map(String.init)
         switch words.first {
         case "ready" where words.count == 1: isReady = true
@@ -47,6 +50,13 @@ package struct Told: Hashable, Sendable {
         case "unknown": unknown += words.last.flatMap { Int($0) }.map { [$0] } ?? []
         case _: other.append(line)
         }
+    }
+
+    /// Out of the one line of JSON that a verb ends with.
+    private static func end(_ line: String) -> LogSequence? {
+        guard line.hasPrefix("{"), line.hasSuffix("}") else { return nil }
+        let field = line.split { $0 == "{" || $0 == "," || $0 == "}" }.first { $0.hasPrefix("\"sequence\":") }
+        return field.flatMap { LogSequence(String($0.drop { $0 != ":" }.dropFirst())) }
     }
 
     private static func answer(_ words: [String]) -> Answer? {

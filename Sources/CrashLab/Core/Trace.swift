@@ -7,6 +7,8 @@ package struct Trace: Sendable {
         case truncate(file: UInt64, length: Int)
         /// What the first `before` steps did to the file, or to the names in the directory, is durable.
         case flush(file: UInt64, before: Int)
+        /// A flush of what the first `before` steps did to the file failed: nobody tries to write that again.
+        case flushFailed(file: UInt64, before: Int)
         /// The write before, of this file, is durable, with all else on its pages.
         case flushOne(file: UInt64)
         case makeDirectory(String)
@@ -40,6 +42,8 @@ package struct Trace: Sendable {
     }
 
     package var steps: [Step] = []
+    /// How many steps there were when each further process began.
+    package private(set) var bases: [Int] = []
 
     package init(steps: [Step]) { self.steps = steps }
 
@@ -51,6 +55,7 @@ package struct Trace: Sendable {
         while place < bytes.count {
             if place == starts.first {
                 base = steps.count
+                bases.append(base)
                 starts.removeFirst()
             }
             guard let header = Header(bytes, at: place), header.length <= UInt64(bytes.count - place - Header.bytes)
@@ -96,6 +101,7 @@ package struct Trace: Sendable {
         case 9: return pair(payload).map { .rename($0, $1) }
         case 10: return pair(payload).map { .link($0, $1) }
         case 11: return .said(payload)
+        case 12: return .flushFailed(file: header.file, before: base + offset)
         case _: return nil
         }
     }

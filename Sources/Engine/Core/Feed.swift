@@ -13,7 +13,10 @@ package enum FeedVerdict: Hashable, Sendable {
     /// One position alone proves nothing about those before it: a follower that remembers earlier ones tries them first.
     ///
     /// - Parameter here: the position at that sequence on this log, nil where no batch ends there or it is behind `head`.
-    package init(of start: LogPosition, head: LogPosition, here: LogPosition?) {
+    /// - Parameter holder: who says that this log has been there.
+    package init(
+        of start: LogPosition, head: LogPosition, here: LogPosition?, holder: String = "a region follows this log"
+    ) {
         if start.log != head.log {
             self = .otherLog
         } else if start.sequence == .zero || here == start {
@@ -21,7 +24,7 @@ package enum FeedVerdict: Hashable, Sendable {
         } else if start.epoch < head.epoch {
             self = .goBack(.start(of: head.log))
         } else {
-            let seen = "a region follows this log at \(Self.place(start)), which is not here: "
+            let seen = "\(holder) at \(Self.place(start)), which is not here: "
             self = .freeze(seen + "look at what was lost, then restart with --new-epoch")
         }
     }

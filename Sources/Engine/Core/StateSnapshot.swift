@@ -18,7 +18,7 @@ package struct StateSnapshot: Hashable, Sendable {
     package var digest: Digest
 
     private static let magic = Array("drover state v1\n".utf8)
-    private static let headerBytes = 148
+    static let headerBytes = 148
 
     package init(
         position: LogPosition, fingerprint: UInt64, lastTime: Timestamp, unknownEvents: UInt64, state: [UInt8],
@@ -44,25 +44,31 @@ package struct StateSnapshot: Hashable, Sendable {
         return bytes
     }
 
-    /// Reads a file's bytes. Nothing of a file that differs in one bit from what was written is believed.
-    package init(_ bytes: [UInt8]) throws(SnapshotProblem) {
-        guard bytes.count >= Self.headerBytes, bytes.starts(with: Self.magic.dropLast(2)) else {
+    /// Where a file's head says that its log was. Fails where the head is not as it was written.
+    static func position(header bytes: [UInt8]) throws(SnapshotProblem) -> LogPosition {
+        guard bytes.count >= headerBytes, bytes.starts(with: magic.dropLast(2)) else {
             throw SnapshotProblem("it is no snapshot of a state, or cut short")
         }
-        guard bytes.starts(with: Self.magic) else { throw SnapshotProblem("a newer version of Drover wrote it") }
-        let header = bytes.span.extracting(first: Self.headerBytes)
+        guard bytes.starts(with: magic) else { throw SnapshotProblem("a newer version of Drover wrote it") }
+        let header = bytes.span.extracting(first: headerBytes)
         guard header.littleEndianHalfWord(at: 144) == crc32c(header.extracting(first: 144)) else {
             throw SnapshotProblem("its head does not match its checksum")
         }
+        return LogPosition(
+            log: LogIdentity(
+                high: header.littleEndianWord(at: 16).byteSwapped, low: header.littleEndianWord(at: 24).byteSwapped),
+            epoch: Epoch(rawValue: header.littleEndianWord(at: 32)),
+            sequence: LogSequence(rawValue: header.littleEndianWord(at: 40)), chain: digest(header, at: 48))
+    }
+
+    /// Reads a file's bytes. Nothing of a file that differs in one bit from what was written is believed.
+    package init(_ bytes: [UInt8]) throws(SnapshotProblem) {
+        position = try Self.position(header: bytes)
+        let header = bytes.span.extracting(first: Self.headerBytes)
         let count = header.littleEndianWord(at: 104)
         guard count == UInt64(bytes.count - Self.headerBytes) else {
             throw SnapshotProblem("it has \(bytes.count - Self.headerBytes) bytes of state instead of \(count)")
         }
-        position = LogPosition(
-            log: LogIdentity(
-                high: header.littleEndianWord(at: 16).byteSwapped, low: header.littleEndianWord(at: 24).byteSwapped),
-            epoch: Epoch(rawValue: header.littleEndianWord(at: 32)),
-            sequence: LogSequence(rawValue: header.littleEndianWord(at: 40)), chain: Self.digest(header, at: 48))
         fingerprint = header.littleEndianWord(at: 80)
         lastTime = Timestamp(milliseconds: Int64(bitPattern: header.littleEndianWord(at: 88)))
         unknownEvents = header.littleEndianWord(at: 96)

@@ -97,11 +97,12 @@ struct GlobalRole {
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
         let clock = SystemClock()
-        let engine = try Self.startEngine(log, clock, place, decisions, snapshots, settings, logger)
-        let key = try await Self.releaseKey(place.data + "/release.key", engine)
-        let blobs = try await DirectoryBlobStore.open(place.data + "/blobs")
         let views = try Views<GlobalViews>.open(
             path: place.data + "/views.sqlite", codec: GlobalCodec(), logger: logger)
+        let seen = views.position.map { SeenPosition(holder: "the SQL views are", position: $0) }
+        let engine = try Self.startEngine(log, clock, place, decisions, snapshots, settings, seen, logger)
+        let key = try await Self.releaseKey(place.data + "/release.key", engine)
+        let blobs = try await DirectoryBlobStore.open(place.data + "/blobs")
         let presence = Presence<RegionName>(clock: clock)
         let metrics = MetricsRegistry()
         let backup = try backup.backup(
@@ -138,7 +139,7 @@ struct GlobalRole {
 extension GlobalRole {
     private static func startEngine(
         _ log: EventLog, _ clock: SystemClock, _ place: RolePlace, _ decisions: DecisionOptions,
-        _ snapshots: SnapshotOptions, _ settings: RoleSettings, _ logger: Logger
+        _ snapshots: SnapshotOptions, _ settings: RoleSettings, _ seen: SeenPosition?, _ logger: Logger
     ) throws -> EngineService<Global> {
         let change = try decisions.change(settings)
         let problem = Mutex<Refusal?>(nil)
@@ -152,6 +153,7 @@ extension GlobalRole {
             }
         }
         try snapshots.change(&configuration, data: place.data, settings)
+        configuration.seen = [seen].compactMap(\.self)
         do {
             return try EngineService<Global>(
                 store: log, codec: GlobalCodec(), clock: clock, configuration: configuration, logger: logger)
