@@ -101,7 +101,7 @@ extension EngineService<Global> {
     }
 
     func claim(_ names: inout CommandNames) async throws -> (JobID, AttemptNumber) {
-        let key = names.next().key
+        let key = names.nextKey()
         guard
             case .queue(.claimed(let job, let attempt, _, _, _)) = try await accept(
                 .queue(.claim(names.worker)), .worker(names.worker), key: key)
