@@ -113,7 +113,9 @@ let package = Package(
             ]),
 
         // Faces.
-        room("Serving", ["Wire", "Domain", .hummingbird, .hummingbirdCore, .httpTypes, .logging, .metrics, .nio]),
+        room(
+            "Serving",
+            ["Wire", "Domain", .hummingbird, .hummingbirdCore, .httpTypes, .logging, .metrics, .nio, .nioHTTP1]),
         room(
             "API",
             [

@@ -82,14 +82,21 @@ struct Accepted: Sendable {
 extension GlobalAPI {
     /// Submits one command; a refusal and an engine's failure are problems.
     func submit(_ command: GlobalCommand, actor: EventActor, key: String?) async throws(Problem) -> Accepted {
-        let outcome: CommandOutcome<GlobalAnswer>
+        try await submit(command, actor: actor, key: key) { _ in () }.0
+    }
+
+    /// The same, and a look at the durable state that holds its events.
+    func submit<T: Sendable>(
+        _ command: GlobalCommand, actor: EventActor, key: String?, looking look: @escaping @Sendable (GlobalState) -> T
+    ) async throws(Problem) -> (Accepted, T) {
+        let (outcome, seen): (CommandOutcome<GlobalAnswer>, T)
         do throws(EngineFailure) {
-            outcome = try await engine.submit(command, actor: actor, key: key)
+            (outcome, seen) = try await engine.submit(command, actor: actor, key: key, looking: look)
         } catch {
             throw problem(error)
         }
         switch outcome {
-        case .accepted(let answer, let position): return Accepted(answer: answer, sequence: position.sequence)
+        case .accepted(let answer, let position): return (Accepted(answer: answer, sequence: position.sequence), seen)
         case .refused(let refusal, let position): throw Problem(refusal, at: position.sequence)
         }
     }

@@ -82,19 +82,16 @@ extension GlobalAPI {
 
     /// Nil when there is nothing to claim, or when that was the answer to this key before.
     private func submitClaim(_ name: WorkerName, key: String?) async throws -> ClaimAnswer? {
-        // At the same time, so that both wait for one commit.
-        async let place = look { state, _ in
-            let region = state.fleet.workers[name]?.region
-            return (region.flatMap { state.fleet.regions[$0]?.endpoint } ?? "", state.log.settings.jobTimeoutSeconds)
+        let (accepted, place) = try await submit(.queue(.claim(name)), actor: .worker(name), key: key) {
+            $0.claimPlace(name)
         }
-        let accepted = try await submit(.queue(.claim(name)), actor: .worker(name), key: key)
         switch accepted.answer {
         case .queue(.nothingToClaim): return nil
         case .queue(.claimed(let job, let attempt, let request, let leaseSeconds, let heartbeatSeconds)):
-            let (endpoint, timeout) = try await place
             return ClaimAnswer(
                 job: job, attempt: attempt, request: request, leaseSeconds: leaseSeconds,
-                heartbeatSeconds: heartbeatSeconds, jobTimeoutSeconds: timeout, regionEndpoint: endpoint,
+                heartbeatSeconds: heartbeatSeconds, jobTimeoutSeconds: place.timeoutSeconds,
+                regionEndpoint: place.endpoint,
                 sequence: accepted.sequence)
         case .queue, .targets, .done: throw unexpected(accepted.answer)
         }

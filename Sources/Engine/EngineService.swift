@@ -2,6 +2,7 @@ package import Codec
 import Dispatch
 package import Domain
 import Foundation
+import Glibc
 package import Logging
 package import Ports
 import Synchronization
@@ -59,15 +60,13 @@ package struct SeenPosition: Hashable, Sendable {
 /// batching window. Reads run on the same thread between batches, so they see durable state only.
 package final class EngineService<A: Aggregate>: Sendable {
     private enum Work: Sendable {
-        case command(Submission<A.Command>, Answering)
+        case command(any PendingCommand<A>)
         case read(@Sendable (A.State, LogPosition, Timestamp) -> Void, onFailure: @Sendable (EngineFailure) -> Void)
 
         var isCommand: Bool {
             if case .command = self { true } else { false }
         }
     }
-
-    fileprivate typealias Answering = @Sendable (Result<CommandOutcome<A.Answer>, EngineFailure>) -> Void
 
     private struct Inbox: Sendable {
         var work: [Work] = []
@@ -110,6 +109,10 @@ package final class EngineService<A: Aggregate>: Sendable {
     private let wake = DispatchSemaphore(value: 0)
     private let hash = Mutex(Hash())
     private let signal: ChangeSignal
+    private let answers = DispatchQueue(label: "drover.engine.answers")
+    private static var keepingNiceness: Int32 { 10 }
+    /// Given by the writer itself.
+    private static var fewAnswers: Int { 4 }
     private let ended = AsyncStream.makeStream(of: EngineFailure?.self)
 
     /// Replays the log, appends `engine-started`, and starts the writer thread.
@@ -171,11 +174,30 @@ package final class EngineService<A: Aggregate>: Sendable {
     package func submit(
         _ command: A.Command, actor: EventActor, key: String? = nil, cause: LogSequence = .zero, isDerived: Bool = false
     ) async throws(EngineFailure) -> CommandOutcome<A.Answer> {
-        let submission = Submission(command: command, actor: actor, key: key, cause: cause, isDerived: isDerived)
+        try await submit(command, actor: actor, key: key, cause: cause, isDerived: isDerived) { _ in () }.0
+    }
+
+    /// The same, and a look at the durable state that holds its events.
+    package func submit<T: Sendable>(
+        _ command: A.Command, actor: EventActor, key: String? = nil, cause: LogSequence = .zero,
+        isDerived: Bool = false, looking look: @escaping @Sendable (A.State) -> T
+    ) async throws(EngineFailure) -> (CommandOutcome<A.Answer>, T) {
         let result = await withCheckedContinuation { continuation in
-            put(.command(submission) { continuation.resume(returning: $0) })
+            submit(command, actor: actor, key: key, cause: cause, isDerived: isDerived, looking: look) {
+                continuation.resume(returning: $0)
+            }
         }
         return try result.get()
+    }
+
+    /// The same for callers that are no tasks: `done` is called once, on any thread, and must not block.
+    package func submit<T: Sendable>(
+        _ command: A.Command, actor: EventActor, key: String?, cause: LogSequence = .zero, isDerived: Bool = false,
+        looking look: @escaping @Sendable (A.State) -> T,
+        done: @escaping @Sendable (Result<(CommandOutcome<A.Answer>, T), EngineFailure>) -> Void
+    ) {
+        let submission = Submission(command: command, actor: actor, key: key, cause: cause, isDerived: isDerived)
+        put(.command(AwaitedCommand<A, T>(submission: submission, look: look, done: done)))
     }
 
     /// Looks at the durable state.
@@ -271,7 +293,9 @@ package final class EngineService<A: Aggregate>: Sendable {
             return !hash.isUnderWay
         }
         guard isFree else { return }
-        DispatchQueue.global(qos: .utility).async { [self] in
+        Thread.detachNewThread { [self] in
+            // It takes seconds on a large state, and nobody waits for it.
+            _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.keepingNiceness)
             defer { hash.withLock { $0.isUnderWay = false } }
             guard let bytes = try? StateCodec.encode(kept.state) else { return }
             let digest = StateCodec.hash(bytes)
@@ -321,10 +345,41 @@ package final class EngineService<A: Aggregate>: Sendable {
 
     private static func fail(_ work: Work, _ failure: EngineFailure) {
         switch work {
-        case .command(_, let answer): answer(.failure(failure))
+        case .command(let command): command.fail(failure)
         case .read(_, let onFailure): onFailure(failure)
         }
     }
+}
+
+/// A command on its way, and who waits for what becomes of it.
+private protocol PendingCommand<A>: AnyObject, Sendable {
+    associatedtype A: Aggregate
+
+    var submission: Submission<A.Command> { get }
+
+    /// Looks at the state now; what is returned tells the caller.
+    func settle(_ outcome: CommandOutcome<A.Answer>, _ state: A.State) -> @Sendable () -> Void
+    func fail(_ failure: EngineFailure)
+}
+
+private final class AwaitedCommand<A: Aggregate, T: Sendable>: PendingCommand {
+    let submission: Submission<A.Command>
+    private let look: @Sendable (A.State) -> T
+    private let done: @Sendable (Result<(CommandOutcome<A.Answer>, T), EngineFailure>) -> Void
+
+    init(
+        submission: Submission<A.Command>, look: @escaping @Sendable (A.State) -> T,
+        done: @escaping @Sendable (Result<(CommandOutcome<A.Answer>, T), EngineFailure>) -> Void
+    ) {
+        (self.submission, self.look, self.done) = (submission, look, done)
+    }
+
+    func settle(_ outcome: CommandOutcome<A.Answer>, _ state: A.State) -> @Sendable () -> Void {
+        let seen = look(state)
+        return { [done] in done(.success((outcome, seen))) }
+    }
+
+    func fail(_ failure: EngineFailure) { done(.failure(failure)) }
 }
 
 /// Hands a value to a thread once.
@@ -402,10 +457,10 @@ extension EngineService {
 
         /// Decides and commits the commands, then runs the reads. A returned failure ends the engine.
         private mutating func process(_ work: [Work]) -> EngineFailure? {
-            var (submissions, answers): ([Submission<A.Command>], [Answering]) = ([], [])
-            for case .command(let submission, let answer) in work {
-                submissions.append(submission)
-                answers.append(answer)
+            var (submissions, commands): ([Submission<A.Command>], [any PendingCommand<A>]) = ([], [])
+            for case .command(let command) in work {
+                submissions.append(command.submission)
+                commands.append(command)
             }
             let (fact, proof) = service.hash.withLock { ($0.fact.take(), $0.proof.take()) }
             let turn = writer.take(submissions, facts: [fact, proof].compactMap(\.self))
@@ -418,7 +473,7 @@ extension EngineService {
             if let kept = turn.kept { service.keep(kept) }
             let done = place(ofCommand: turn.answers.count, in: work)
             if done < work.count { service.putBack(work[done...]) }
-            for (result, answer) in zip(turn.answers, answers) { answer(result) }
+            answer(commands, turn.answers)
             for case .read(let body, let onFailure) in work[..<done] {
                 if let failure = turn.failure {
                     onFailure(failure)
@@ -427,6 +482,19 @@ extension EngineService {
                 }
             }
             return turn.failure
+        }
+
+        /// Many answers are given on another thread: to wake their callers costs as much as to decide, and the next
+        /// batch must not wait for it.
+        private func answer(_ commands: [any PendingCommand<A>], _ results: [EngineWriter<A>.Answer]) {
+            let answers = zip(commands, results).map { command, result -> @Sendable () -> Void in
+                switch result {
+                case .success(let outcome): command.settle(outcome, writer.core.state)
+                case .failure(let failure): { command.fail(failure) }
+                }
+            }
+            guard answers.count > EngineService.fewAnswers else { return answers.forEach { $0() } }
+            service.answers.async { answers.forEach { $0() } }
         }
 
         /// Where the command behind so many others stands; the end where there is none.

@@ -105,7 +105,26 @@ package struct GateMiddleware: RouterMiddleware {
 package struct RequestMetricsMiddleware: RouterMiddleware {
     package typealias Context = ServingContext
 
-    private struct Route: Hashable {
+    private let metrics: RequestMetrics
+
+    package init(metrics: MetricsRegistry) { self.metrics = RequestMetrics(metrics) }
+
+    package func handle(
+        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        let start = ContinuousClock.now
+        let response = try await next(request, context)
+        metrics.record(
+            RequestMetrics.Route(
+                method: request.method.rawValue, path: context.endpointPath ?? "none", status: response.status.code),
+            since: start)
+        return response
+    }
+}
+
+/// The rows of requests by route: naming them anew would cost more than counting.
+final class RequestMetrics: Sendable {
+    struct Route: Hashable {
         var method: String
         var path: String
         var status: Int
@@ -116,37 +135,25 @@ package struct RequestMetricsMiddleware: RouterMiddleware {
         var duration: Timer
     }
 
-    /// Rows by route: naming them anew costs more than counting.
-    private final class Known: Sendable {
-        let rows = Mutex<[Route: Rows]>([:])
-    }
-
     private let metrics: MetricsRegistry
-    private let known = Known()
+    private let known = Mutex<[Route: Rows]>([:])
 
-    package init(metrics: MetricsRegistry) { self.metrics = metrics }
+    init(_ metrics: MetricsRegistry) { self.metrics = metrics }
 
-    package func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
-    ) async throws -> Response {
-        let start = ContinuousClock.now
-        let response = try await next(request, context)
-        let rows = rows(
-            of: Route(
-                method: request.method.rawValue, path: context.endpointPath ?? "none", status: response.status.code))
+    func record(_ route: Route, since start: ContinuousClock.Instant) {
+        let rows = rows(of: route)
         rows.requests.increment()
         rows.duration.record(duration: start.duration(to: .now))
-        return response
     }
 
     private func rows(of route: Route) -> Rows {
-        if let rows = known.rows.withLock({ $0[route] }) { return rows }
+        if let rows = known.withLock({ $0[route] }) { return rows }
         let place = [("method", route.method), ("route", route.path)]
         let rows = Rows(
             requests: Counter(
                 label: "drover_http_requests", dimensions: place + [("status", "\(route.status)")], factory: metrics),
             duration: Timer(label: "drover_http_request_duration", dimensions: place, factory: metrics))
-        known.rows.withLock { known in
+        known.withLock { known in
             if known.count < MetricsRegistry.maximumRows { known[route] = rows }
         }
         return rows

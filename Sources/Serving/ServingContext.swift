@@ -1,7 +1,9 @@
 import Foundation
 package import Hummingbird
 package import HummingbirdCore
+import Logging
 import NIOCore
+import NIOHTTP1
 import Synchronization
 
 /// What belongs to one request beside its bytes.
@@ -36,9 +38,57 @@ package struct ServingContext: RequestContext {
 }
 
 extension HTTPServerBuilder {
-    /// HTTP/1.1 on connections that notice when their callers go.
-    package static var watchful: HTTPServerBuilder {
-        .http1(configuration: HTTP1Channel.Configuration(additionalChannelHandlers: [CallerWatch()]))
+    /// HTTP/1.1 on connections that notice when their callers go, each served on its own event loop.
+    ///
+    /// - Parameter hot: what is answered before the router.
+    package static func watchful(
+        hot: (any HotRoutes)? = nil, settings: ServingSettings = ServingSettings(),
+        metrics: MetricsRegistry = MetricsRegistry()
+    ) -> HTTPServerBuilder {
+        let metrics = RequestMetrics(metrics)
+        return HTTPServerBuilder { responder in
+            let configuration = HTTP1Channel.Configuration(additionalChannelHandlers: [CallerWatch()])
+            return LoopChannel(inner: HTTP1Channel(responder: responder, configuration: configuration)) {
+                hot.map { HotLane(routes: $0, settings: settings, metrics: metrics) }
+            }
+        }
+    }
+}
+
+/// A connection whose requests are worked on where its bytes arrive: no request changes threads to be read, routed and
+/// answered.
+private struct LoopChannel: ServerChildChannel {
+    typealias Value = HTTP1Channel.Value
+
+    let inner: HTTP1Channel
+    let lane: @Sendable () -> HotLane?
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        inner.setup(channel: channel, logger: logger).flatMapThrowing { value in
+            guard let lane = lane() else { return value }
+            let pipeline = channel.pipeline.syncOperations
+            let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+            try pipeline.addHandler(lane, position: .after(decoder))
+            return value
+        }
+    }
+
+    func handle(value: Value, logger: Logger) async {
+        await withTaskExecutorPreference(LoopExecutor(value.channel.eventLoop)) {
+            await inner.handle(value: value, logger: logger)
+        }
+    }
+}
+
+/// Runs tasks on one event loop.
+private final class LoopExecutor: TaskExecutor {
+    private let loop: any EventLoop
+
+    init(_ loop: any EventLoop) { self.loop = loop }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        loop.execute { [self] in unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 }
 

@@ -18,7 +18,7 @@ struct EndToEndTests {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let app = Application(
-            router: fixture.api.router(), server: .watchful,
+            router: fixture.api.router(), server: .watchful(hot: HotClaims(fixture.api)),
             configuration: .init(address: .hostname("127.0.0.1", port: 0)),
             logger: logger)
         try await app.test(.live) { client async throws in

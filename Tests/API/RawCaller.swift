@@ -41,5 +41,15 @@ enum RawCaller {
             guard let answer = try await answers.next() else { throw Ended() }
             return String(buffer: answer)
         }
+
+        /// What comes until it is enough.
+        mutating func ask(_ question: Question, until isEnough: (String) -> Bool) async throws -> String {
+            var text = try await ask(question)
+            while !isEnough(text) {
+                guard let more = try await answers.next() else { throw Ended() }
+                text += String(buffer: more)
+            }
+            return text
+        }
     }
 }

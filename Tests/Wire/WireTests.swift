@@ -27,6 +27,30 @@ struct DurationTests {
     }
 }
 
+struct PlainAnswerTests {
+    private static func answer(_ text: String, number: UInt64) -> ClaimAnswer {
+        ClaimAnswer(
+            job: JobID(rawValue: number), attempt: AttemptNumber(rawValue: number / 3),
+            request: JobRequest(
+                app: AppName(unchecked: "web"), repository: text,
+                commit: CommitID(rawValue: String(repeating: "0a", count: 20))!, recipePath: text + "x"),
+            leaseSeconds: 60, heartbeatSeconds: 0, jobTimeoutSeconds: .max, regionEndpoint: text,
+            sequence: LogSequence(rawValue: number))
+    }
+
+    /// The encoder is the measure, for plain texts and for those that it escapes.
+    @Test(arguments: [
+        "", "https://git.example.org/a/b.git", "a\"b", "a\\b", "tab\t", "nul\u{0}", "\u{7f}", "\u{80}é漢🙂", "\u{2028}",
+        "</script>",
+    ])
+    func aClaimsAnswerIsAsTheEncoderWritesIt(_ text: String) throws {
+        for number in [0, 9, 10, 12_345, UInt64(1) << 53, .max] {
+            let answer = Self.answer(text, number: number)
+            #expect(try answer.bytes() == [UInt8](WireJSON.encode(answer)))
+        }
+    }
+}
+
 struct TimeTests {
     @Test func writesUTCWithMilliseconds() {
         #expect(WireTime(Timestamp(milliseconds: 0)).text == "1970-01-01T00:00:00.000Z")

@@ -115,10 +115,12 @@ struct GlobalRole {
             manifests: ManifestAdapter(key: key, blobs: blobs), blobs: blobs, output: RegionAdapter(),
             peers: RegionAdapter(), readiness: EngineReadiness(engine: engine, missing: missing),
             metrics: metrics, heard: { presence.note($0) }, backup: { backup?.status.body })
-        GlobalAPI(settings: apiSettings, world: world, logger: logger).install(on: router)
+        let api = GlobalAPI(settings: apiSettings, world: world, logger: logger)
+        api.install(on: router)
         Console.install(on: router)
         let application = Application(
-            router: router, server: .watchful,
+            router: router,
+            server: .watchful(hot: HotClaims(api), settings: apiSettings.serving, metrics: metrics),
             configuration: .init(
                 address: .hostname(place.listen.host, port: place.listen.port), serverName: "drover"),
             onServerRunning: { channel in

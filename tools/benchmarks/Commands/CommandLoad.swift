@@ -41,6 +41,13 @@ struct CommandNames {
         guard let id = CommitID(rawValue: commit) else { preconditionFailure("\(commit) is a commit id") }
         return (id, "00000000-0000-4000-8000-\(commit.suffix(12))")
     }
+
+    /// A key alone: a claim has no commit.
+    mutating func nextKey() -> String {
+        count += 1
+        let digits = String(UInt64(client) << 32 | UInt64(count), radix: 16)
+        return "00000000-0000-4000-8000-" + String("000000000000".dropFirst(digits.utf8.count)) + digits.suffix(12)
+    }
 }
 
 enum LoadWords {

@@ -31,14 +31,17 @@ struct EngineLoad {
         return (result, try log.batches(after: before))
     }
 
-    static func engine(over log: EventLog) throws -> EngineService<Global> {
-        try EngineService<Global>(
-            store: log, codec: GlobalCodec(), clock: SystemClock(),
-            configuration: EngineConfiguration(version: "bench") { settings in
-                var settings = settings
-                settings.maximumOpenJobs = 10_000_000
-                return settings
-            },
+    static func engine(
+        over log: EventLog, hashing: StateHashing = StateHashing()
+    ) throws -> EngineService<Global> {
+        var configuration = EngineConfiguration(version: "bench") { settings in
+            var settings = settings
+            settings.maximumOpenJobs = 10_000_000
+            return settings
+        }
+        configuration.hashing = hashing
+        return try EngineService<Global>(
+            store: log, codec: GlobalCodec(), clock: SystemClock(), configuration: configuration,
             logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
     }
 
@@ -98,7 +101,7 @@ extension EngineService<Global> {
     }
 
     func claim(_ names: inout CommandNames) async throws -> (JobID, AttemptNumber) {
-        let key = names.next().key
+        let key = names.nextKey()
         guard
             case .queue(.claimed(let job, let attempt, _, _, _)) = try await accept(
                 .queue(.claim(names.worker)), .worker(names.worker), key: key)

@@ -5,6 +5,9 @@ import Glibc
 protocol Contender: AnyObject {
     var name: String { get }
 
+    /// How many times other systems' claims its own should be, by their names; nil where it is one of those.
+    var goals: [String: String]? { get }
+
     /// Makes it, empty, in a directory of its own, and fills it with waiting jobs. It does not run then.
     func prepare(in directory: String, jobs: Int) async throws
 
@@ -14,7 +17,16 @@ protocol Contender: AnyObject {
     /// Claims as fast as so many workers can, each on a connection of its own, one job after the other.
     func claim(workers: Int, seconds: Double) async throws -> LoadResult
 
+    /// What the system has used of the processors; nil where that is not looked at.
+    func processorSeconds() throws -> Double?
+
     func stop() async
+}
+
+extension Contender {
+    var goals: [String: String]? { nil }
+
+    func processorSeconds() throws -> Double? { nil }
 }
 
 /// The library that slows flushes: preloaded into this process and into every server.

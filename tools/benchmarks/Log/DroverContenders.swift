@@ -3,24 +3,21 @@ import Domain
 import Engine
 import EventLog
 import Foundation
+import Glibc
 import NIOCore
 
 /// Drover's engine in this process.
 final class EngineContender: Contender {
     let name = "Drover in process"
-    private var path = ""
+    let goals: [String: String]? = [PostgresContender.systemName: "10", RedisTalk.name: "then 1"]
+    private var log: EventLog?
     private var engine: EngineService<Global>?
 
-    func prepare(in directory: String, jobs: Int) async throws {
-        path = directory
-        let engine = try open(.create(identity: nil))
-        try await EngineLoad.join(engine, workers: 100)
-        try await fillQueue(of: engine, jobs: jobs)
-        await stop()
-    }
+    func prepare(in directory: String, jobs: Int) async throws { log = try await makeQueue(in: directory, jobs: jobs) }
 
     func start(slowedMicroseconds: Int) async throws {
-        _ = try open(.write)
+        guard let log else { throw BenchmarkFailure("there is no queue") }
+        engine = try EngineLoad.engine(over: log)
         try SlowFlush.set(slowedMicroseconds)
     }
 
@@ -48,22 +45,28 @@ final class EngineContender: Contender {
         return LoadResult(latencies: latencies, seconds: elapsed(since: start))
     }
 
+    func processorSeconds() throws -> Double? {
+        var usage = rusage()
+        guard unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else {
+            throw BenchmarkFailure("getrusage fails")
+        }
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+    }
+
     func stop() async {
         try? SlowFlush.set(0)
         engine?.stop()
         try? await engine?.waitForEnd()
         engine = nil
     }
-
-    private func open(_ mode: EventLog.Mode) throws -> EngineService<Global> {
-        let engine = try EngineLoad.engine(over: try EventLog.open(directory: path, mode: mode))
-        self.engine = engine
-        return engine
-    }
 }
 
-/// Jobs of commits of their own, enqueued by many clients at once.
-private func fillQueue(of engine: EngineService<Global>, jobs: Int) async throws {
+/// A log of jobs that wait, each of a commit of its own, enqueued by many clients at once. Nothing hashes its state
+/// afterwards, in the time of others.
+private func makeQueue(in directory: String, jobs: Int) async throws -> EventLog {
+    let log = try EventLog.open(directory: directory, mode: .create(identity: nil))
+    let engine = try EngineLoad.engine(over: log, hashing: StateHashing(intervalEvents: .max))
+    try await EngineLoad.join(engine, workers: 100)
     try await withThrowingDiscardingTaskGroup { group in
         for client in 0..<200 {
             group.addTask {
@@ -72,11 +75,15 @@ private func fillQueue(of engine: EngineService<Global>, jobs: Int) async throws
             }
         }
     }
+    engine.stop()
+    try await engine.waitForEnd()
+    return log
 }
 
 /// The whole `projector global`, by HTTP.
 final class HTTPContender: Contender {
     let name = "Drover by HTTP"
+    let goals: [String: String]? = [PostgresContender.systemName: "3", BeanstalkTalk.name: "then 1"]
     private var directory = ""
     private var process: RoleProcess?
     private var address = URLComponents()
@@ -86,11 +93,7 @@ final class HTTPContender: Contender {
         self.directory = directory
         let path = directory + "/global/log"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        let engine = try EngineLoad.engine(over: try EventLog.open(directory: path, mode: .create(identity: nil)))
-        try await EngineLoad.join(engine, workers: 100)
-        try await fillQueue(of: engine, jobs: jobs)
-        engine.stop()
-        try await engine.waitForEnd()
+        _ = try await makeQueue(in: path, jobs: jobs)
     }
 
     func start(slowedMicroseconds: Int) async throws {
@@ -117,6 +120,8 @@ final class HTTPContender: Contender {
         let talks = (0..<workers).map { ClaimTalk(client: $0, round: rounds, host: "\(host):\(port)") }
         return try await Caller.all(talks, host: host, port: port, seconds: seconds)
     }
+
+    func processorSeconds() throws -> Double? { try process?.processorSeconds() }
 
     func stop() async {
         await process?.stop()

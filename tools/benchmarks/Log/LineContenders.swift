@@ -12,20 +12,24 @@ class LineContender<Talk: LineTalk>: Contender {
     func prepare(in directory: String, jobs: Int) async throws {
         self.directory = directory
         port = try await FreePorts.take(1)[0]
-        try await start(slowedMicroseconds: 0)
+        try await start(slowedMicroseconds: 0, isDurable: false)
         let fillers = (0..<50).map { _ in Talk(filling: jobs / 50) }
         _ = try await Caller.all(fillers, host: "127.0.0.1", port: port)
         await stop()
     }
 
     func start(slowedMicroseconds: Int) async throws {
+        try await start(slowedMicroseconds: slowedMicroseconds, isDurable: true)
+    }
+
+    private func start(slowedMicroseconds: Int, isDurable: Bool) async throws {
         guard FileManager.default.isExecutableFile(atPath: Talk.program) else {
             throw BenchmarkFailure("\(Talk.program) is missing: apt-get install \(Talk.package)")
         }
         let server = ServerProcess(name: Talk.package, directory: directory)
         self.server = server
         try await server.start(
-            Talk.program, Talk.arguments(directory: directory, port: port),
+            Talk.program, Talk.arguments(directory: directory, port: port, isDurable: isDurable),
             environment: try SlowFlush.environment(slowedMicroseconds), port: port)
     }
 
@@ -49,7 +53,8 @@ protocol LineTalk: Dialogue {
     static var package: String { get }
     static var requestsAClaim: Int { get }
 
-    static func arguments(directory: String, port: Int) -> [String]
+    /// Not durable only while its queue is filled.
+    static func arguments(directory: String, port: Int, isDurable: Bool) -> [String]
 
     /// Puts so many jobs; nil: claims for ever.
     init(filling jobs: Int?)
@@ -62,8 +67,8 @@ struct BeanstalkTalk: LineTalk {
     static let package = "beanstalkd"
     static let requestsAClaim = 2
 
-    static func arguments(directory: String, port: Int) -> [String] {
-        ["-l", "127.0.0.1", "-p", "\(port)", "-b", directory, "-f", "0"]
+    static func arguments(directory: String, port: Int, isDurable: Bool) -> [String] {
+        ["-l", "127.0.0.1", "-p", "\(port)", "-b", directory] + (isDurable ? ["-f", "0"] : ["-F"])
     }
 
     private var left: Int?
@@ -103,10 +108,10 @@ struct RedisTalk: LineTalk {
     static let package = "redis-server"
     static let requestsAClaim = 1
 
-    static func arguments(directory: String, port: Int) -> [String] {
+    static func arguments(directory: String, port: Int, isDurable: Bool) -> [String] {
         [
             "--bind", "127.0.0.1", "--port", "\(port)", "--dir", directory, "--save", "", "--appendonly", "yes",
-            "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--maxclients", "1000",
+            "--appendfsync", isDurable ? "always" : "no", "--auto-aof-rewrite-percentage", "0", "--maxclients", "1000",
         ]
     }
 

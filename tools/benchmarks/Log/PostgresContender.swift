@@ -3,7 +3,8 @@ import Glibc
 
 /// PostgreSQL with its default durability: a claim is one statement with `FOR UPDATE SKIP LOCKED`, prepared, by pgbench.
 final class PostgresContender: Contender {
-    let name = "PostgreSQL 15"
+    static let systemName = "PostgreSQL 15"
+    let name = PostgresContender.systemName
     private static let programs = "/usr/lib/postgresql/15/bin/"
     private var directory = ""
     private var port = 0

@@ -4,6 +4,8 @@ struct Measurement: Encodable {
     struct Ratio: Encodable {
         var to: String
         var values: [Double]
+        /// What it should be, in words; nil where nothing was set.
+        var goal: String?
     }
 
     var name: String
@@ -16,9 +18,9 @@ struct Measurement: Encodable {
     var note = ""
 
     /// Adds the ratio to another measurement of the same repetitions.
-    func against(_ other: Measurement, named name: String) -> Measurement {
+    func against(_ other: Measurement, named name: String, goal: String? = nil) -> Measurement {
         var new = self
-        new.ratios.append(Ratio(to: name, values: zip(values, other.values).map { $0 / $1 }))
+        new.ratios.append(Ratio(to: name, values: zip(values, other.values).map { $0 / $1 }, goal: goal))
         return new
     }
 }

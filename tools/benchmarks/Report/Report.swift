@@ -26,7 +26,8 @@ struct Report: Encodable {
             let ratios = measurement.ratios.map { ratio in
                 let spread = Spread(ratio.values)
                 let range = ratio.values.count > 1 ? " (\(number(spread.minimum))-\(number(spread.maximum)))" : ""
-                return "\(number(spread.median)) of \(ratio.to)\(range)"
+                let goal = ratio.goal.map { ", goal \($0)" } ?? ""
+                return "\(number(spread.median)) of \(ratio.to)\(range)\(goal)"
             }
             let remarks = ratios + (measurement.note.isEmpty ? [] : [measurement.note])
             rows.append([
