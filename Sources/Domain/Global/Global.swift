@@ -97,7 +97,7 @@ package enum Global: Aggregate {
         if case .log(let fact) = event { fact } else { nil }
     }
 
-    package static var reducerFingerprint: UInt64 { 1 }
+    package static var reducerFingerprint: UInt64 { 2 }
 
     package static func log(_ state: GlobalState) -> LogState { state.log }
 

@@ -167,17 +167,11 @@ package struct BuildOnceKey: Sendable {
         "\(content.app)\n\(content.canonicalRepository)\n\(content.commit)\n\(content.recipePath)"
     }
 
-    /// Feeds the text, which is not made.
     func feed(_ fingerprint: inout Fingerprint) {
-        let newline = UInt8(ascii: "\n")
-        fingerprint.feed(part: content.app.rawValue)
-        fingerprint.feed(byte: newline)
-        fingerprint.feed(part: content.canonicalRepository)
-        fingerprint.feed(byte: newline)
-        content.commit.forEachDigit { fingerprint.feed(byte: $0) }
-        fingerprint.feed(byte: newline)
-        fingerprint.feed(part: content.recipePath)
-        fingerprint.endText()
+        fingerprint.feed(content.app.rawValue)
+        fingerprint.feed(content.canonicalRepository)
+        content.commit.feed(&fingerprint)
+        fingerprint.feed(content.recipePath)
     }
 }
 
