@@ -67,8 +67,8 @@ extension Mutant {
     static var reducerFingerprint: UInt64 { Global.reducerFingerprint }
     static func log(_ state: GlobalState) -> LogState { Global.log(state) }
     static func command(from events: [GlobalEvent]) -> GlobalCommand? { Global.command(from: events) }
-    static func reduce(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
-        Global.reduce(&state, envelope)
+    static func reduce(_ state: inout GlobalState, _ header: FrameHeader, _ event: GlobalEvent) {
+        Global.reduce(&state, header, event)
     }
 
     static func refusalEvent(_ refusal: Refusal, count: UInt64, state: GlobalState, now: Timestamp) -> GlobalEvent? {
@@ -134,12 +134,12 @@ private enum EndlessLease: Mutant {
 }
 
 private enum HalfLease: Mutant {
-    static func reduce(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
-        var envelope = envelope
-        if case .queue(.claimed(let job, let attempt, let worker, let lease)) = envelope.event {
-            envelope.event = .queue(.claimed(job, attempt, worker: worker, leaseSeconds: lease / 2))
+    static func reduce(_ state: inout GlobalState, _ header: FrameHeader, _ event: GlobalEvent) {
+        var event = event
+        if case .queue(.claimed(let job, let attempt, let worker, let lease)) = event {
+            event = .queue(.claimed(job, attempt, worker: worker, leaseSeconds: lease / 2))
         }
-        Global.reduce(&state, envelope)
+        Global.reduce(&state, header, event)
     }
 }
 

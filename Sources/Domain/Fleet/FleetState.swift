@@ -142,11 +142,14 @@ package struct FleetState: Hashable, Sendable, Codable {
         }
     }
 
-    mutating func claimed(_ job: JobID, by name: WorkerName) {
-        workers[name]?.claimed(job)
-    }
+    mutating func claimed(_ job: JobID, by name: WorkerName) { change(name) { $0.claimed(job) } }
 
-    mutating func ended(_ job: JobID, by name: WorkerName) {
-        workers[name]?.ended(job)
+    mutating func ended(_ job: JobID, by name: WorkerName) { change(name) { $0.ended(job) } }
+
+    /// Out, and in again: changing a value within a dictionary allocates three times, and every attempt comes here.
+    private mutating func change(_ name: WorkerName, _ body: (inout WorkerRecord) -> Void) {
+        guard var worker = workers[name] else { return }
+        body(&worker)
+        workers[name] = worker
     }
 }

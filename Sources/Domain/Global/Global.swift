@@ -97,7 +97,7 @@ package enum Global: Aggregate {
         if case .log(let fact) = event { fact } else { nil }
     }
 
-    package static var reducerFingerprint: UInt64 { 1 }
+    package static var reducerFingerprint: UInt64 { 2 }
 
     package static func log(_ state: GlobalState) -> LogState { state.log }
 
@@ -108,24 +108,19 @@ package enum Global: Aggregate {
     }
 
     package static func reduce(_ state: inout GlobalState, _ header: FrameHeader, _ event: GlobalEvent) {
-        reduce(&state, Envelope(header: header, event: event))
-    }
-
-    package static func reduce(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
-        let time = envelope.time
-        switch envelope.event {
+        let time = header.time
+        switch event {
         case .log(let event): reduceLog(&state, event, at: time)
-        case .queue(let event):
-            reduceQueue(&state, event, at: time)
+        case .queue(let event): reduceQueue(&state, event, at: time)
         case .replication(let event):
             state.replication.reduce(event)
             if case .packLost(let build, _, _) = event { forgetIfGone(&state, build) }
-        case .targets(let event): state.targets.reduce(event, actor: envelope.actor, at: time)
+        case .targets(let event): state.targets.reduce(event, actor: header.actor, at: time)
         case .fleet(let event):
             state.fleet.reduce(event, at: time)
             if case .regionStatusChanged(_, .removed, _) = event { forgetAllGone(&state) }
         }
-        remember(&state, envelope)
+        if let key = header.key { remember(&state, event, key, header) }
     }
 
     /// A worker's row names its job while that goes on.
@@ -164,13 +159,13 @@ package enum Global: Aggregate {
 
     /// A command with a key is remembered at its first event, which is the only one that carries the key. Heartbeats
     /// and reports are not: their counters and revisions make repeats harmless.
-    private static func remember(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
-        guard let key = envelope.header.key, let command = command(from: envelope.event, [envelope.event]),
-            command.isRemembered
-        else { return }
+    private static func remember(
+        _ state: inout GlobalState, _ event: GlobalEvent, _ key: String, _ header: FrameHeader
+    ) {
+        guard let command = command(from: event, [event]), command.isRemembered else { return }
         state.memory.remember(
-            actor: envelope.actor, key: key, fingerprint: command.fingerprint, answer: answer(envelope.event, state),
-            time: envelope.time)
+            actor: header.actor, key: key, fingerprint: command.fingerprint, answer: answer(event, state),
+            time: header.time)
     }
 
     /// What the command of this first event was answered.

@@ -7,7 +7,7 @@ extension GlobalCommand {
         case .targets(let command): fingerprint.feed(command)
         case .fleet(let command): fingerprint.feed(command)
         case .packStored(let build, let attempt, let region, let manifest):
-            fingerprint.feed("pack-stored", build.rawValue, attempt.rawValue)
+            fingerprint.feed("pack-stored", build, attempt)
             fingerprint.feed(region.rawValue)
             fingerprint.feed(manifest)
         case .packLost(let build, let region, let detail):
@@ -33,9 +33,15 @@ extension Settings {
 }
 
 extension Fingerprint {
-    fileprivate mutating func feed(_ kind: String, _ numbers: UInt64...) {
+    fileprivate mutating func feed(_ kind: String, _ number: UInt64) {
         feed(kind)
-        for number in numbers { feed(number) }
+        feed(number)
+    }
+
+    fileprivate mutating func feed(_ kind: String, _ job: JobID, _ attempt: AttemptNumber) {
+        feed(kind)
+        feed(job.rawValue)
+        feed(attempt.rawValue)
     }
 
     fileprivate mutating func feed(_ command: QueueCommand) {
@@ -48,20 +54,23 @@ extension Fingerprint {
             feed("claim")
             feed(worker.rawValue)
         case .heartbeat(let job, let attempt, let counter, let stage):
-            feed("heartbeat", job.rawValue, attempt.rawValue, counter)
+            feed("heartbeat", job, attempt)
+            feed(counter)
             feed(stage.rawValue)
         case .reportUploaded(let job, let attempt, let pack):
-            feed("report-uploaded", job.rawValue, attempt.rawValue, pack.rawBytes, pack.packedBytes)
+            feed("report-uploaded", job, attempt)
+            feed(pack.rawBytes)
+            feed(pack.packedBytes)
             feed(pack.manifest)
             feed(pack.region.rawValue)
         case .reportFailed(let job, let attempt, let reason, let detail):
-            feed("report-failed", job.rawValue, attempt.rawValue)
+            feed("report-failed", job, attempt)
             feed(reason.rawValue)
             feed(detail)
         case .release(let job, let attempt, let detail):
-            feed("release", job.rawValue, attempt.rawValue)
+            feed("release", job, attempt)
             feed(detail)
-        case .expireLease(let job, let attempt): feed("expire-lease", job.rawValue, attempt.rawValue)
+        case .expireLease(let job, let attempt): feed("expire-lease", job, attempt)
         }
     }
 

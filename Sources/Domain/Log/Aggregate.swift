@@ -63,10 +63,7 @@ package protocol Aggregate: Sendable {
     /// What the command leads to in this state. The state is not changed.
     static func decide(_ state: State, _ command: Command, _ context: DecisionContext) -> Decision<Event, Answer>
 
-    /// Takes one fact into the state.
-    static func reduce(_ state: inout State, _ envelope: Envelope<Event>)
-
-    /// The same of an envelope's parts: a replay's innermost call, which is not generic where the aggregate has its own.
+    /// Takes one fact into the state: a replay's innermost call.
     static func reduce(_ state: inout State, _ header: FrameHeader, _ event: Event)
 
     /// The command that events of one command id came from, rebuilt from them alone; nil when they are not the whole
@@ -92,7 +89,7 @@ package protocol Aggregate: Sendable {
 }
 
 extension Aggregate {
-    package static func reduce(_ state: inout State, _ header: FrameHeader, _ event: Event) {
-        reduce(&state, Envelope(header: header, event: event))
+    package static func reduce(_ state: inout State, _ envelope: Envelope<Event>) {
+        reduce(&state, envelope.header, envelope.event)
     }
 }

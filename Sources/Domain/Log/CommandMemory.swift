@@ -48,9 +48,9 @@ package struct CommandMemory<Answer: Hashable & Sendable & Codable>: Sendable {
     }
 
     private mutating func forgetOld(now: Timestamp, maximumEntries: Int) {
-        while let oldest = records.first(\.time),
-            records.count >= maximumEntries || now.millisecondsSince(oldest) > Self.lifetimeSeconds * 1000
-        {
+        while records.isFirst({
+            records.count >= maximumEntries || now.millisecondsSince($0.time) > Self.lifetimeSeconds * 1000
+        }) {
             let (number, hash) = records.removeFirst()
             numbers.remove(number, hash: hash)
         }

@@ -31,8 +31,12 @@ package struct Digest: Hashable, Sendable {
     }
 
     package var bytes: [UInt8] {
-        [word0, word1, word2, word3].flatMap { word in
-            (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) }
+        [UInt8](capacity: 32) { output in
+            for word in [word0, word1, word2, word3] {
+                for shift in stride(from: UInt64(56), through: 0, by: -8) {
+                    output.append(UInt8(truncatingIfNeeded: word >> shift))
+                }
+            }
         }
     }
 

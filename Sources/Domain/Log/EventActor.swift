@@ -27,6 +27,16 @@ package struct EventActor: Hashable, Sendable, Codable {
     package static func projector(_ name: String) -> EventActor { EventActor(kind: .projector, name: name) }
 }
 
+extension EventActor {
+    /// Dictionaries ask for this one, as for a name's.
+    package func _rawHashValue(seed: Int) -> Int {
+        var hash = TableHash(seed: seed)
+        hash.feed(UInt64(kind.rawValue))
+        hash.feed(name)
+        return Int(truncatingIfNeeded: hash.value)
+    }
+}
+
 extension EventActor: LosslessStringConvertible {
     /// `kind:name`, as in `person:ada`.
     package var description: String { "\(kind.word):\(name)" }

@@ -1,39 +1,39 @@
-/// FNV-1a over 64 bits: tells the arguments of two commands under one key apart, the same in every process.
-/// Source: Fowler, Noll, Vo; http://www.isthe.com/chongo/tech/comp/fnv/.
+/// Tells the arguments of two commands under one key apart, the same in every process and version.
+///
+/// Eight bytes at a time, each step a wide multiplication folded in half, as in wyhash (Wang Yi;
+/// https://github.com/wangyi-fudan/wyhash). Nobody gains by two commands that collide: both are his own.
 package struct Fingerprint: Hashable, Sendable {
-    package private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+    package private(set) var value: UInt64 = 0xa076_1d64_78bd_642f
+
+    private static let factor: UInt64 = 0xe703_7ed1_a0b4_28db
 
     package init() {}
 
-    package mutating func feed(_ text: String) {
-        feed(part: text)
-        endText()
+    @inline(__always) package mutating func feed(_ number: UInt64) {
+        let (high, low) = (value ^ number).multipliedFullWidth(by: Self.factor)
+        value = high ^ low ^ number &+ Self.factor
     }
 
-    /// A piece of a text that goes on, until `endText`.
-    mutating func feed(part: String) { feed(bytes: part.utf8Span.span) }
+    /// What follows is another text.
+    package mutating func feed(_ text: String) { feed(text.utf8Span.span) }
 
-    mutating func feed(part: Substring) { feed(bytes: part.utf8Span.span) }
+    mutating func feed(_ text: Substring) { feed(text.utf8Span.span) }
 
-    private mutating func feed(bytes: borrowing Span<UInt8>) {
-        for index in bytes.indices { feed(byte: bytes[index]) }
-    }
-
-    mutating func endText() { feed(byte: 0xff) }
-
-    /// As its text form, which is not made.
-    mutating func feed(_ digest: Digest) {
-        for word in [digest.word0, digest.word1, digest.word2, digest.word3] {
-            for shift in stride(from: UInt64(60), through: 0, by: -4) {
-                feed(byte: hexadecimalDigit(UInt8(truncatingIfNeeded: word >> shift)))
-            }
+    private mutating func feed(_ bytes: borrowing Span<UInt8>) {
+        let whole = bytes.count & ~7
+        var index = 0
+        while index < whole {
+            feed(bytes.littleEndianWord(at: index))
+            index &+= 8
         }
-        endText()
+        // The length is in the last word's highest byte, which the rest never reaches.
+        feed(bytes.littleEndianRest(from: whole) | UInt64(truncatingIfNeeded: bytes.count) << 56)
     }
 
-    package mutating func feed(_ number: UInt64) {
-        for shift in stride(from: UInt64(0), to: 64, by: 8) { feed(byte: UInt8(truncatingIfNeeded: number >> shift)) }
+    mutating func feed(_ digest: Digest) {
+        feed(digest.word0)
+        feed(digest.word1)
+        feed(digest.word2)
+        feed(digest.word3)
     }
-
-    @inline(__always) mutating func feed(byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
 }

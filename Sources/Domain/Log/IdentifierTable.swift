@@ -22,15 +22,16 @@ package struct IdentifierTable<Key: NumericIdentifier, Row: Sendable>: Sendable 
     package var isEmpty: Bool { count == 0 }
 
     package subscript(key: Key) -> Row? {
-        // Lends the row: it is not copied to look at a part of it.
-        _read {
+        // Lends the row: it is not copied to look at a part of it. Inlined, as what is lent by a call of its own is kept
+        // in memory that is allocated for it: much of what a replay costs.
+        @inline(__always) _read {
             if let page = place(of: key.rawValue >> Self.shift) {
                 yield pages[page].rows[Self.index(key)]
             } else {
                 yield nil
             }
         }
-        _modify {
+        @inline(__always) _modify {
             let number = key.rawValue >> Self.shift
             if let page = place(of: number) {
                 let wasThere = pages[page].rows[Self.index(key)] != nil

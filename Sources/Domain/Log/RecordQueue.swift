@@ -45,9 +45,9 @@ struct RecordQueue<Element: Sendable>: Sendable {
     /// The number of the first chunk's first element; a multiple of `chunkElements`. Numbers begin anew after 2^32.
     private var base: UInt32 = 0
 
-    /// A part of the oldest element.
-    func first<Part>(_ part: KeyPath<Element, Part>) -> Part? {
-        count == 0 ? nil : chunks[0].records[Int(passed)].element[keyPath: part]
+    /// Whether there is an oldest element, and it is as said.
+    func isFirst(_ condition: (Element) -> Bool) -> Bool {
+        count > 0 && condition(chunks[0].records[Int(passed)].element)
     }
 
     /// The element of a number that `append` gave and `removeFirst` did not return since.

@@ -15,4 +15,15 @@ extension Span<UInt8> {
         let bytes = extracting(offset..<offset &+ 4)
         return UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16 | UInt32(bytes[3]) << 24
     }
+
+    /// The fewer than eight bytes from there to the end, the first the lowest.
+    @inlinable @inline(__always) package func littleEndianRest(from offset: Int) -> UInt64 {
+        var (index, word, shift) = (offset, UInt64(0), UInt64(0))
+        while index < count {
+            word |= UInt64(self[index]) &<< shift
+            index &+= 1
+            shift &+= 8
+        }
+        return word
+    }
 }

@@ -2,7 +2,7 @@
 /// different in every process, so that nobody can choose texts that collide. Nothing that is stored or told depends on it.
 ///
 /// Each step is a wide multiplication folded in half, as in wyhash (Wang Yi; https://github.com/wangyi-fudan/wyhash).
-struct TableHash {
+package struct TableHash {
     private static let secrets = (secret("state"), secret("factor") | 1)
 
     private static func secret(_ name: String) -> UInt64 {
@@ -11,21 +11,21 @@ struct TableHash {
         return UInt64(bitPattern: Int64(hasher.finalize()))
     }
 
-    private(set) var value: UInt64
+    package private(set) var value: UInt64
     private let factor: UInt64
 
-    init(seed: Int = 0) {
+    package init(seed: Int = 0) {
         (value, factor) = Self.secrets
         value ^= UInt64(bitPattern: Int64(seed))
     }
 
-    @inline(__always) mutating func feed(_ word: UInt64) {
+    @inline(__always) package mutating func feed(_ word: UInt64) {
         let (high, low) = (value ^ word).multipliedFullWidth(by: factor)
         value = high ^ low ^ word &+ factor
     }
 
     /// Equal texts feed alike, whatever their normal form; what follows is another text.
-    mutating func feed(_ text: String) {
+    package mutating func feed(_ text: String) {
         guard feedBytes(text.utf8Span.span) else { return feedNormalised(text) }
     }
 
@@ -59,12 +59,7 @@ struct TableHash {
             feed(word)
             index &+= 8
         }
-        var (rest, shift) = (UInt64(0), UInt64(0))
-        while index < bytes.count {
-            rest |= UInt64(bytes[index]) << shift
-            index &+= 1
-            shift &+= 8
-        }
+        let rest = bytes.littleEndianRest(from: index)
         seen |= rest
         feed(rest | UInt64(truncatingIfNeeded: bytes.count) << 56)
         guard seen & 0x8080_8080_8080_8080 == 0 else {

@@ -47,21 +47,14 @@ package struct CommitID: RawRepresentable, Hashable, Sendable, CustomStringConve
         let count = isLong ? 64 : 40
         return String(
             decoding: [UInt8](capacity: count) { output in
-                forEachDigit { output.append($0) }
+                for word in [word0, word1, word2, word3] {
+                    var shift: UInt64 = 64
+                    while shift > 0, output.count < count {
+                        shift -= 4
+                        output.append(hexadecimalDigit(UInt8(truncatingIfNeeded: word >> shift)))
+                    }
+                }
             }, as: UTF8.self)
-    }
-
-    /// The digits as text, which is not made.
-    func forEachDigit(_ body: (UInt8) -> Void) {
-        var left = isLong ? 64 : 40
-        for word in [word0, word1, word2, word3] {
-            var shift: UInt64 = 64
-            while shift > 0, left > 0 {
-                shift -= 4
-                left -= 1
-                body(hexadecimalDigit(UInt8(truncatingIfNeeded: word >> shift)))
-            }
-        }
     }
 
     func feed(_ hash: inout TableHash) {
@@ -69,6 +62,14 @@ package struct CommitID: RawRepresentable, Hashable, Sendable, CustomStringConve
         hash.feed(word1)
         hash.feed(word2)
         hash.feed(word3)
+    }
+
+    func feed(_ fingerprint: inout Fingerprint) {
+        fingerprint.feed(word0)
+        fingerprint.feed(word1)
+        fingerprint.feed(word2)
+        fingerprint.feed(word3)
+        fingerprint.feed(isLong ? 1 : 0)
     }
 
     package var description: String { rawValue }

@@ -11,6 +11,8 @@ package struct JobRequest: Sendable {
         let recipePath: String
         let priority: Int32
         let isForced: Bool
+        /// Of what makes another request its repeat.
+        let tableHash: UInt64
 
         init(
             app: AppName, repository: String, canonicalRepository: Substring, commit: CommitID, recipePath: String,
@@ -19,6 +21,12 @@ package struct JobRequest: Sendable {
             (self.app, self.repository, self.canonicalRepository) = (app, repository, canonicalRepository)
             (self.commit, self.recipePath) = (commit, recipePath)
             (self.priority, self.isForced) = (priority, isForced)
+            var hash = TableHash()
+            hash.feed(app.rawValue)
+            hash.feed(canonicalRepository)
+            commit.feed(&hash)
+            hash.feed(recipePath)
+            tableHash = hash.value
         }
     }
 
@@ -126,12 +134,7 @@ package struct BuildOnceKey: Sendable {
 
     fileprivate init(_ content: JobRequest.Content) {
         self.content = content
-        var hash = TableHash()
-        hash.feed(content.app.rawValue)
-        hash.feed(content.canonicalRepository)
-        content.commit.feed(&hash)
-        hash.feed(content.recipePath)
-        tableHash = hash.value
+        tableHash = content.tableHash
     }
 
     package var app: AppName { content.app }
@@ -164,17 +167,11 @@ package struct BuildOnceKey: Sendable {
         "\(content.app)\n\(content.canonicalRepository)\n\(content.commit)\n\(content.recipePath)"
     }
 
-    /// Feeds the text, which is not made.
     func feed(_ fingerprint: inout Fingerprint) {
-        let newline = UInt8(ascii: "\n")
-        fingerprint.feed(part: content.app.rawValue)
-        fingerprint.feed(byte: newline)
-        fingerprint.feed(part: content.canonicalRepository)
-        fingerprint.feed(byte: newline)
-        content.commit.forEachDigit { fingerprint.feed(byte: $0) }
-        fingerprint.feed(byte: newline)
-        fingerprint.feed(part: content.recipePath)
-        fingerprint.endText()
+        fingerprint.feed(content.app.rawValue)
+        fingerprint.feed(content.canonicalRepository)
+        content.commit.feed(&fingerprint)
+        fingerprint.feed(content.recipePath)
     }
 }
 

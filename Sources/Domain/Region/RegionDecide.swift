@@ -55,10 +55,6 @@ package enum Regional: Aggregate {
         state.reduce(event, at: header.time)
     }
 
-    package static func reduce(_ state: inout RegionState, _ envelope: Envelope<RegionEvent>) {
-        state.reduce(envelope.event, at: envelope.time)
-    }
-
     package static func decide(
         _ state: RegionState, _ command: RegionCommand, _ context: DecisionContext
     ) -> Decision<RegionEvent, Answer> {

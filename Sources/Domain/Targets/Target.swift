@@ -58,18 +58,34 @@ package struct Target: Hashable, Sendable, Codable {
 }
 
 /// A peer's place in a deployment's order, 0 to 9999: FNV-1a finished by MurmurHash3's 64-bit mixer, so that it is
-/// uniform and the same everywhere.
+/// uniform and the same everywhere, in every version.
 package func admissionTicket(app: AppName, deployment: Revision, peer: PeerName) -> UInt32 {
-    var fingerprint = Fingerprint()
-    fingerprint.feed(app.rawValue)
-    fingerprint.feed(deployment.epoch.rawValue)
-    fingerprint.feed(deployment.number)
-    fingerprint.feed(peer.rawValue)
-    var value = fingerprint.value
+    var hash = FowlerNollVo()
+    hash.feed(app.rawValue)
+    hash.feed(deployment.epoch.rawValue)
+    hash.feed(deployment.number)
+    hash.feed(peer.rawValue)
+    var value = hash.value
     value = (value ^ (value >> 33)) &* 0xff51_afd7_ed55_8ccd
     value = (value ^ (value >> 33)) &* 0xc4ce_b9fe_1a85_ec53
     value ^= value >> 33
     return UInt32(value % 10_000)
+}
+
+/// FNV-1a over 64 bits (Fowler, Noll, Vo; http://www.isthe.com/chongo/tech/comp/fnv/).
+private struct FowlerNollVo {
+    private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    mutating func feed(_ text: String) {
+        for byte in text.utf8 { feed(byte) }
+        feed(0xff as UInt8)
+    }
+
+    mutating func feed(_ number: UInt64) {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) { feed(UInt8(truncatingIfNeeded: number >> shift)) }
+    }
+
+    private mutating func feed(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
 }
 
 /// How a target came to change.

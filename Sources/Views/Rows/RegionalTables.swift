@@ -1,3 +1,5 @@
+import Domain
+
 /// A regional log's versioned tables, but for `pack_source_versions`: its rows end many at a time.
 package final class RegionalTables: ViewTables {
     enum PackColumn: Int, RowColumn { case app, attempt, manifest, packedBytes, settled, since, status, detail }
@@ -13,6 +15,9 @@ package final class RegionalTables: ViewTables {
     let regions: VersionedRows<RegionColumn>
     let peers: VersionedRows<PeerColumn>
     let peerApps: VersionedRows<PeerAppColumn>
+    /// The scope of each app's current target, as far as it was seen.
+    var scopes: [AppName: SQLValue] = [:]
+    private let maximumRows: Int
 
     package init(on connection: SQLiteHandle, isNew: Bool, maximumRows: Int) throws(ViewsFailure) {
         func table<Column>(_ name: String, _ keys: String...) throws(ViewsFailure) -> VersionedRows<Column> {
@@ -23,6 +28,7 @@ package final class RegionalTables: ViewTables {
         regions = try table("region_versions", "name")
         peers = try table("peer_versions", "name")
         peerApps = try table("peer_app_versions", "peer", "app")
+        self.maximumRows = maximumRows
     }
 
     package func flush() throws(ViewsFailure) {
@@ -31,6 +37,7 @@ package final class RegionalTables: ViewTables {
         try regions.flush()
         try peers.flush()
         try peerApps.flush()
+        limitMemory()
     }
 
     package func makeRoom() throws(ViewsFailure) {
@@ -39,6 +46,7 @@ package final class RegionalTables: ViewTables {
         try regions.makeRoom()
         try peers.makeRoom()
         try peerApps.makeRoom()
+        limitMemory()
     }
 
     package func forget() {
@@ -47,5 +55,10 @@ package final class RegionalTables: ViewTables {
         regions.forget()
         peers.forget()
         peerApps.forget()
+        scopes = [:]
+    }
+
+    private func limitMemory() {
+        if scopes.count > maximumRows { scopes = [:] }
     }
 }

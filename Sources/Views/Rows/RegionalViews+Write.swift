@@ -133,15 +133,24 @@ extension RegionalViews {
     ) throws(ViewsFailure) {
         let actor = try rows.actor(target.actor)
         let table = rows.tables.targets
-        try table.flush()
-        let scope = try rows[.currentScope].add(target.app.rawValue).first()
-        let key = RowKey(.text(target.app.rawValue), .text(target.scope.description))
-        if let scope {
-            let oldKey = RowKey(.text(target.app.rawValue), scope)
+        let scope = SQLValue.text(target.scope.description)
+        let key = RowKey(.text(target.app.rawValue), scope)
+        if let oldScope = try currentScope(target.app, rows) {
+            let oldKey = RowKey(.text(target.app.rawValue), oldScope)
             if let old = try table.current(oldKey), old.revision(.epoch, .number) >= target.revision { return }
             if oldKey != key { try table.end(oldKey, at: sequence) }
         }
         try table.put(RowValues(target, actor: actor), key, at: sequence)
+        rows.tables.scopes[target.app] = scope
+    }
+
+    /// Searching the file for it costs the app's whole history: once, after that it is remembered.
+    private static func currentScope(
+        _ app: AppName, _ rows: RowWriter<RegionalViews>
+    ) throws(ViewsFailure) -> SQLValue? {
+        if let known = rows.tables.scopes[app] { return known }
+        try rows.tables.targets.flush()
+        return try rows[.currentScope].add(app.rawValue).first()
     }
 
     /// Of a peer that is known, and at a revision that is not behind what it said before.

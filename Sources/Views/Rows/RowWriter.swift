@@ -11,7 +11,9 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
     private let insertEvent, insertType, insertActor, findActor, insertRefusal, setPosition: PreparedStatement
     /// What this connection has written or read of the tables of names; emptied when a transaction fails.
     private var actors: [EventActor: Int64] = [:]
-    private var types: Set<UInt16> = []
+    private var types = [Bool]()
+
+    private static var noTypes: [Bool] { Array(repeating: false, count: Int(UInt16.max) + 1) }
 
     /// Names remembered at once; more are looked up in the table again.
     private static var maximumNames: Int { 20_000 }
@@ -21,6 +23,7 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
         connection: SQLiteHandle, codec: any EventCodec<Mapping.Event>, isNew: Bool, maximumRows: Int
     ) throws(ViewsFailure) {
         self.codec = codec
+        types = Self.noTypes
         tables = try Mapping.Tables(on: connection, isNew: isNew, maximumRows: maximumRows)
         var changes: [PreparedStatement] = []
         for change in Mapping.Change.allCases {
@@ -66,7 +69,7 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
     /// After a failed transaction: what was remembered may not be there.
     func forget() {
         actors = [:]
-        types = []
+        types = Self.noTypes
         tables.forget()
     }
 
@@ -92,8 +95,8 @@ package final class RowWriter<Mapping: ViewMapping>: @unchecked Sendable {
         _ header: FrameHeader, _ type: UInt16, _ schemaRevision: UInt16, _ payload: borrowing Span<UInt8>,
         _ subject: EventSubject
     ) throws(ViewsFailure) {
-        if !types.contains(type) {
-            types.insert(type)
+        if !types[Int(type)] {
+            types[Int(type)] = true
             try insertType.add(UInt64(type)).add(codec.typeName(type) ?? "type-\(type)").run()
         }
         insertEvent.add(header.sequence.rawValue).add(header.epoch.rawValue).add(header.time.milliseconds)

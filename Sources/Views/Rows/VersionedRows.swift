@@ -4,12 +4,31 @@ import Domain
 /// case is the column's.
 protocol RowColumn: RawRepresentable, CaseIterable where RawValue == Int {}
 
-/// What a row is about: one value or two.
+/// What a row is about: one value or two, integers or texts.
 struct RowKey: Hashable {
     let first: SQLValue
     let second: SQLValue?
 
     init(_ first: SQLValue, _ second: SQLValue? = nil) { (self.first, self.second) = (first, second) }
+
+    /// Dictionaries ask for this one: every event looks rows up, and the standard library's hash costs more than the rest.
+    func _rawHashValue(seed: Int) -> Int {
+        var hash = TableHash(seed: seed)
+        first.feed(&hash)
+        second?.feed(&hash)
+        return Int(truncatingIfNeeded: hash.value)
+    }
+}
+
+extension SQLValue {
+    /// A key's part.
+    fileprivate func feed(_ hash: inout TableHash) {
+        switch self {
+        case .integer(let number): hash.feed(UInt64(bitPattern: number))
+        case .text(let text): hash.feed(text)
+        case .null, .real, .blob: hash.feed(0)
+        }
+    }
 }
 
 /// One version's values; NULL where nothing is said.
@@ -17,6 +36,11 @@ struct RowValues<Column: RowColumn>: Hashable {
     fileprivate var values: [SQLValue]
 
     init() { values = Array(repeating: .null, count: Column.allCases.count) }
+
+    /// Takes another one's values over, each to its place: nothing is allocated.
+    fileprivate mutating func copy(_ other: RowValues) {
+        for place in values.indices { values[place] = other.values[place] }
+    }
 
     subscript(column: Column) -> SQLValue {
         get { values[column.rawValue] }
@@ -33,16 +57,23 @@ struct RowValues<Column: RowColumn>: Hashable {
 ///
 /// Of one connection, and used as that is. What is held back is in the file after `flush`; `forget` drops it instead.
 final class VersionedRows<Column: RowColumn> {
-    private struct Current {
+    /// Changed where it lies.
+    private final class Current {
         var row: RowValues<Column>
         var since: UInt64
         /// Whether the file has it, without an end.
         var isStored: Bool
+
+        init(_ row: RowValues<Column>, since: UInt64, isStored: Bool) {
+            (self.row, self.since, self.isStored) = (row, since, isStored)
+        }
     }
 
     private let table: String
     private let insertion, ending, search: PreparedStatement
     private var rows: [RowKey: Current] = [:]
+    /// What a change makes of a row, until it is taken.
+    private var draft = RowValues<Column>()
     /// Keys of rows that the file does not have; some of them may have gone since.
     private var unstored: [RowKey] = []
     /// Whether what is not in memory is not in the file either.
@@ -78,28 +109,35 @@ final class VersionedRows<Column: RowColumn> {
     func change(
         _ key: RowKey, at sequence: UInt64, _ body: (inout RowValues<Column>) -> Bool
     ) throws(ViewsFailure) -> Bool {
-        guard let old = try known(key), old.since < sequence else { return false }
-        var row = old.row
-        guard body(&row) else { return false }
-        try end(old, key, at: sequence)
-        begin(row, key, at: sequence)
+        guard let current = try known(key), current.since < sequence else { return false }
+        draft.copy(current.row)
+        guard body(&draft) else { return false }
+        try end(current, key, at: sequence)
+        swap(&current.row, &draft)
+        begin(current, key, at: sequence)
         return true
     }
 
     /// Begins a row, and ends the one that was current. Nothing where that one began with the same event.
     func put(_ row: RowValues<Column>, _ key: RowKey, at sequence: UInt64) throws(ViewsFailure) {
-        if let old = try known(key) {
-            guard old.since < sequence else { return }
-            try end(old, key, at: sequence)
-        }
-        begin(row, key, at: sequence)
+        guard let current = try known(key) else { return begin(row, key, at: sequence) }
+        guard current.since < sequence else { return }
+        try end(current, key, at: sequence)
+        current.row = row
+        begin(current, key, at: sequence)
     }
 
     /// Begins the first row of a key that cannot have had one.
     func begin(_ row: RowValues<Column>, _ key: RowKey, at sequence: UInt64) {
-        if rows.updateValue(Current(row: row, since: sequence, isStored: false), forKey: key)?.isStored != false {
-            unstored.append(key)
-        }
+        let current = Current(row, since: sequence, isStored: false)
+        if rows.updateValue(current, forKey: key)?.isStored != false { unstored.append(key) }
+    }
+
+    private func begin(_ current: Current, _ key: RowKey, at sequence: UInt64) {
+        current.since = sequence
+        guard current.isStored else { return }
+        current.isStored = false
+        unstored.append(key)
     }
 
     /// Ends the current row, and nothing follows.
@@ -123,7 +161,7 @@ final class VersionedRows<Column: RowColumn> {
         for key in unstored {
             guard let current = rows[key], !current.isStored else { continue }
             try insert(current, key, to: nil)
-            rows[key]?.isStored = true
+            current.isStored = true
         }
         unstored.removeAll(keepingCapacity: true)
         if rows.count > maximumRows { forget() }
@@ -149,7 +187,7 @@ final class VersionedRows<Column: RowColumn> {
         }
         var row = RowValues<Column>()
         for place in row.values.indices { row.values[place] = search.value(place + 2) }
-        let current = Current(row: row, since: UInt64(clamping: since), isStored: true)
+        let current = Current(row, since: UInt64(clamping: since), isStored: true)
         rows[key] = current
         return current
     }

@@ -40,9 +40,9 @@ extension Mutant {
         }
     }
 
-    static func reduce(_ state: inout GlobalState, _ envelope: Envelope<GlobalEvent>) {
-        Global.reduce(&state, envelope)
-        alter(envelope.event, &state)
+    static func reduce(_ state: inout GlobalState, _ header: FrameHeader, _ event: GlobalEvent) {
+        Global.reduce(&state, header, event)
+        alter(event, &state)
     }
 }
 

@@ -20,54 +20,82 @@ struct ReplayBenchmark: AsyncParsableCommand {
     @Option(help: "How long a log to make.")
     var events: UInt64 = 1_000_000
 
+    @Option(help: "The directory of a log that is there already, instead of one to make.")
+    var log: String?
+
+    @Option(help: "One row alone (to profile it): \(Step.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var only: Step?
+
     func run() async throws {
         let workplace = try Workplace(below: options.directory)
-        let directory = try workplace.directory("log")
-        progress("making a log of \(events) events")
-        let count = try await MadeLog(events: events).make(in: directory)
+        let directory = try log ?? workplace.directory("log")
+        let count = try await madeEvents(directory)
+        let steps = only.map { [$0] } ?? Step.allCases
         var report = Report("Replay of \(count) events made by the engine", repetitions: options.repetitions)
         var rates: [Step: [Double]] = [:]
         var busyRates: [Step: [Double]] = [:]
         for repetition in 1...max(1, options.repetitions) {
-            for step in Step.allCases {
-                progress("repetition \(repetition): \(step.rawValue)")
+            for step in steps {
+                progress("repetition \(repetition): \(step.words)")
                 let (start, busy) = (ContinuousClock.now, processorSeconds())
-                try step.perform(directory, views: "\(workplace.path)/views.sqlite", events: count)
+                let state = try step.perform(directory, views: "\(workplace.path)/views.sqlite", events: count)
                 rates[step, default: []].append(Double(count) / elapsed(since: start))
                 busyRates[step, default: []].append(Double(count) / (processorSeconds() - busy))
+                // Whoever replays keeps it: giving it back is no part of that.
+                withExtendedLifetime(state) {}
             }
         }
-        let scan = Measurement(name: Step.scan.rawValue, unit: "events/s", values: rates[.scan] ?? [])
-        report.measurements = Step.allCases.map { step in
-            let own = Measurement(name: step.rawValue, unit: "events/s", values: rates[step] ?? [])
-            return step == .scan ? own : own.against(scan, named: "the bare scan")
+        let scan = Measurement(name: Step.scan.words, unit: "events/s", values: rates[.scan] ?? [])
+        report.measurements = steps.map { step in
+            let own = Measurement(name: step.words, unit: "events/s", values: rates[step] ?? [])
+            return step == .scan || only != nil ? own : own.against(scan, named: "the bare scan")
         }
         // What neighbours on the machine take away shows in the first number alone.
-        report.measurements += Step.allCases.map { step in
-            Measurement(name: step.rawValue, unit: "events/s of processor", values: busyRates[step] ?? [])
+        report.measurements += steps.map { step in
+            Measurement(name: step.words, unit: "events/s of processor", values: busyRates[step] ?? [])
         }
         try report.print(asJSON: options.json)
+    }
+
+    private func madeEvents(_ directory: String) async throws -> UInt64 {
+        guard log == nil else {
+            return try EventLog.open(directory: directory, mode: .readOnly).head().sequence.rawValue
+        }
+        progress("making a log of \(events) events")
+        return try await MadeLog(events: events).make(in: directory)
     }
 }
 
 /// How far a log's bytes are followed.
-private enum Step: String, CaseIterable {
-    case scan = "bare LMDB scan"
-    case read = "+ checks, frames"
-    case decode = "+ payloads decoded"
-    case reduce = "+ reduced (Replay)"
-    case views = "views rebuilt (SQLite)"
+enum Step: String, CaseIterable, ExpressibleByArgument {
+    case scan, read, decode, reduce, views
 
-    func perform(_ directory: String, views path: String, events: UInt64) throws {
-        let found =
-            switch self {
-            case .scan: try Self.scan(directory)
-            case .read: try Self.read(directory) { _, _, _ in }
-            case .decode: try Self.read(directory, Self.decode)
-            case .reduce: try Self.reduce(directory)
-            case .views: try Self.rebuild(directory, path)
-            }
-        guard found == events else { throw BenchmarkFailure("\(rawValue) found \(found) of \(events) events") }
+    fileprivate var words: String {
+        switch self {
+        case .scan: "bare LMDB scan"
+        case .read: "+ checks, frames"
+        case .decode: "+ payloads decoded"
+        case .reduce: "+ reduced (Replay)"
+        case .views: "views rebuilt (SQLite)"
+        }
+    }
+
+    /// Returns the state where it makes one.
+    fileprivate func perform(_ directory: String, views path: String, events: UInt64) throws -> GlobalState? {
+        var state: GlobalState?
+        let found: UInt64
+        switch self {
+        case .scan: found = try Self.scan(directory)
+        case .read: found = try Self.read(directory) { _, _, _ in }
+        case .decode: found = try Self.read(directory, Self.decode)
+        case .reduce:
+            let log = try EventLog.open(directory: directory, mode: .readOnly)
+            let replay = try Replay<Global>.whole(log, codec: GlobalCodec())
+            (found, state) = (replay.head.sequence.rawValue, replay.state)
+        case .views: found = try Self.rebuild(directory, path)
+        }
+        guard found == events else { throw BenchmarkFailure("\(words) found \(found) of \(events) events") }
+        return state
     }
 
     /// Touches every value's first and last byte.
@@ -106,11 +134,6 @@ private enum Step: String, CaseIterable {
     private static func decode(type: UInt16, schemaRevision: UInt16, payload: Span<UInt8>) {
         let event = try? GlobalCodec().decode(type: type, schemaRevision: schemaRevision, payload: payload)
         precondition(event != nil, "an event is of no known type")
-    }
-
-    private static func reduce(_ directory: String) throws -> UInt64 {
-        let log = try EventLog.open(directory: directory, mode: .readOnly)
-        return try Replay<Global>.whole(log, codec: GlobalCodec()).head.sequence.rawValue
     }
 
     private static func rebuild(_ directory: String, _ path: String) throws -> UInt64 {
