@@ -39,6 +39,8 @@ struct LogHome: Sendable {
     }
 
     /// What is beside the log as its owner left it: it may be at work.
+    /// Never inlined, nor is `StorePlace.open`: Swift 6.3.1's optimiser crashes where both are (LLVM's CoroSplit).
+    @inline(never)
     func openBlobs() async throws -> DirectoryBlobStore { try await DirectoryBlobStore.open(blobs, readOnly: true) }
 }
 
@@ -47,6 +49,7 @@ enum StorePlace {
     /// What is only in a directory store that somebody has open for writing.
     private static let workNames = ["lock", "temporary", "uploads"]
 
+    @inline(never)
     static func open(_ text: String, readOnly: Bool) async throws -> DirectoryBlobStore {
         guard !text.contains("://") else {
             throw CommandStop(.refused, "drover: \(text) is no directory: name the directory that holds the backup")
