@@ -40,8 +40,8 @@ package protocol OutputReader: Sendable {
 
 /// Asks a region for its peers.
 package protocol PeerDirectory: Sendable {
-    /// The region's own answer, a JSON document.
-    func peers(of region: RegionName, endpoint: String) async throws(Problem) -> [UInt8]
+    /// The region's own answer, a JSON document; as of a sequence of this log, if one is named.
+    func peers(of region: RegionName, endpoint: String, at sequence: LogSequence?) async throws(Problem) -> [UInt8]
 
     /// What concerns one peer in the region's log, the region's own answer.
     func events(of peer: PeerName, in region: RegionName, endpoint: String) async throws(Problem) -> [UInt8]

@@ -84,10 +84,10 @@ extension GlobalAPI {
 
     /// The region's own list: the global log holds no row a peer.
     @Sendable private func listPeers(_ request: Request, _ context: ServingContext) async throws -> Response {
-        _ = try QueryParameters(request, allowed: [])
+        let past = try await pastSequence(try QueryParameters(request, allowed: ["at"]))
         let (name, endpoint, sequence) = try await askedRegion(context)
-        let document = try await world.peers.peers(of: name, endpoint: endpoint)
-        return .bytes(document, type: "application/json", at: sequence)
+        let document = try await world.peers.peers(of: name, endpoint: endpoint, at: past)
+        return .bytes(document, type: "application/json", at: past ?? sequence)
     }
 
     /// One peer's story, which is in its region's log.

@@ -107,37 +107,39 @@ package struct AgentService: Service {
         _ client: RegionClient, _ endpoint: String, _ time: RegionTime, _ runners: AppRunners, seed: UInt64,
         in group: inout DiscardingTaskGroup
     ) async {
-        var (isEnrolled, isReady) = (false, false)
-        var revision = Revision.zero
-        var backoff = Backoff(seed: seed)
+        var (machine, isReady) = (FollowMachine(seed: seed), false)
         var trouble = TroubleLog(logger)
+        var next = machine.started()
         while !Task.isCancelled {
             do throws(ClientFailure) {
-                if !isEnrolled {
+                switch next {
+                case .enrol:
                     _ = try await client.enrol(configuration.name, labels: configuration.labels, endpoint: endpoint)
-                    (isEnrolled, revision) = (true, .zero)
+                    next = machine.enrolled()
                     runners.tellAll(.enrolled)
                     if !isReady { ready() }
                     isReady = true
+                case .ask(let revision):
+                    let answer = try await client.assignments(
+                        for: configuration.name, after: revision,
+                        wait: WireDuration(milliseconds: configuration.settings.waitMilliseconds))
+                    time.adjust(to: answer.now.timestamp)
+                    for assignment in answer.assignments {
+                        runners.runner(assignment.app, in: &group).tell(.assigned(assignment))
+                    }
+                    next = machine.answered(answer.revision)
+                    trouble.succeeded("the region answers again")
+                case .rest(let milliseconds):
+                    try? await Task.sleep(for: .milliseconds(milliseconds))
+                    next = machine.rested()
                 }
-                let answer = try await client.assignments(
-                    for: configuration.name, after: revision,
-                    wait: WireDuration(milliseconds: configuration.settings.waitMilliseconds))
-                time.adjust(to: answer.now.timestamp)
-                revision = answer.revision
-                for assignment in answer.assignments {
-                    runners.runner(assignment.app, in: &group).tell(.assigned(assignment))
-                }
-                backoff.succeeded()
-                trouble.succeeded("the region answers again")
             } catch {
                 guard !Task.isCancelled else { return }
                 trouble.failed(
-                    isEnrolled
+                    machine.isEnrolled
                         ? "cut off from the region; apps run on" : "not enrolled: does --control name the region?",
                     ["region": "\(configuration.control)", "failure": "\(error)"])
-                isEnrolled = false
-                try? await Task.sleep(for: .milliseconds(backoff.nextMilliseconds()))
+                next = machine.failed()
             }
         }
     }

@@ -6,12 +6,7 @@ import Wire
 
 /// Brings the latest word about each app to the region, again and again until it is taken.
 final class Reporter: Sendable {
-    private struct State {
-        /// What has not been taken yet.
-        var waiting: [AppName: PeerApp] = [:]
-    }
-
-    private let state = Mutex(State())
+    private let waiting = Mutex(WaitingReports())
     private let wake = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     private let peer: PeerName
     private let client: RegionClient
@@ -23,7 +18,7 @@ final class Reporter: Sendable {
     }
 
     func report(_ app: AppName, _ report: PeerApp) {
-        state.withLock { $0.waiting[app] = report }
+        waiting.withLock { $0.report(app, report) }
         wake.continuation.yield()
     }
 
@@ -31,26 +26,18 @@ final class Reporter: Sendable {
         var backoff = Backoff(seed: seed)
         for await _ in wake.stream {
             while !Task.isCancelled {
-                let waiting = state.withLock { $0.waiting }
-                if waiting.isEmpty { break }
+                let words = waiting.withLock { $0.next }
+                if words.isEmpty { break }
                 do throws(ClientFailure) {
-                    try await send(waiting)
+                    _ = try await client.report(
+                        peer, words.map { PeerReportBody.App(app: $0.app, report: $0.report) })
+                    waiting.withLock { $0.taken(words) }
                     backoff.succeeded()
                 } catch {
                     logger.info("a report waits", metadata: ["failure": "\(error)"])
                     try? await Task.sleep(for: .milliseconds(backoff.nextMilliseconds()))
                 }
             }
-        }
-    }
-
-    private func send(_ waiting: [AppName: PeerApp]) async throws(ClientFailure) {
-        let apps = waiting.keys.sorted().compactMap { app in
-            waiting[app].map { PeerReportBody.App(app: app, report: $0) }
-        }
-        _ = try await client.report(peer, apps)
-        state.withLock { state in
-            for (app, report) in waiting where state.waiting[app] == report { state.waiting[app] = nil }
         }
     }
 }

@@ -4,7 +4,9 @@ package import Wire
 extension GlobalClient {
     // MARK: Regions
 
-    package func regions() async throws(ClientFailure) -> RegionList { try await connection.get("/v1/regions") }
+    package func regions(at moment: LogMoment? = nil) async throws(ClientFailure) -> RegionList {
+        try await connection.get("/v1/regions", query: Self.query(("at", moment)))
+    }
 
     package func joinRegion(
         _ name: RegionName, endpoint: String, key: String? = nil
@@ -43,9 +45,11 @@ extension GlobalClient {
             "/v1/regions/\(region)/packs/\(build)/lost", DetailBody(detail: detail), key: key)
     }
 
-    /// The region's own list of its peers.
-    package func peers(of region: RegionName) async throws(ClientFailure) -> PeerList {
-        try await connection.get("/v1/regions/\(region)/peers")
+    /// The region's own list of its peers, as of a moment of the global log if one is named.
+    package func peers(
+        of region: RegionName, at moment: LogMoment? = nil
+    ) async throws(ClientFailure) -> PeerList {
+        try await connection.get("/v1/regions/\(region)/peers", query: Self.query(("at", moment)))
     }
 
     /// What concerns one peer in its region's log, as the region says.

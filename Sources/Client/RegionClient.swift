@@ -67,7 +67,10 @@ package struct RegionClient: Sendable {
         try await connection.post("/v1/peers/\(name)/report", PeerReportBody(apps: apps))
     }
 
-    package func peers() async throws(ClientFailure) -> PeerList { try await connection.get("/v1/peers") }
+    /// - Parameter sequence: the global log's, if not now.
+    package func peers(at sequence: LogSequence? = nil) async throws(ClientFailure) -> PeerList {
+        try await connection.get("/v1/peers", query: sequence.map { [("at", $0.description)] } ?? [])
+    }
 
     private static let octets = ("Content-Type", "application/octet-stream")
 

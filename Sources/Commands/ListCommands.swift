@@ -145,21 +145,26 @@ struct WorkersCommand: AsyncParsableCommand {
 
 struct PeersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "peers", abstract: "List the peers of all regions, or of one.")
+        commandName: "peers", abstract: "List the peers of all regions, or of one.",
+        discussion: "As of a moment of the global log (--at) each region answers as it was when it knew no more of it.")
 
     @OptionGroup var server: ServerOptions
+    @OptionGroup var past: PastOptions
     @Option(help: "Only this region's.") var region: RegionName?
 
     func run() async throws {
         let client = try server.client()
-        let regions = try await client.regions().regions.filter { region == nil || $0.name == region }
+        let known = try await client.regions(at: past.at)
+        past.say(known.sequence)
+        let moment = past.at.map { _ in LogMoment.sequence(known.sequence) }
+        let regions = known.regions.filter { region == nil || $0.name == region }
         if let region, regions.isEmpty {
             throw CommandStop(.refused, "drover: there is no region \(region): drover regions lists them")
         }
         var lists: [PeerList] = []
         for region in regions where region.status != .removed {
             do throws(ClientFailure) {
-                lists.append(try await client.peers(of: region.name))
+                lists.append(try await client.peers(of: region.name, at: moment))
             } catch {
                 Terminal.complain("region \(region.name) does not answer: \(error)")
             }
@@ -178,6 +183,8 @@ struct PeersCommand: AsyncParsableCommand {
                 ])
             }
         }
-        table.show(emptyNote: "no peers yet: projector peer --name NAME --control REGION-URL")
+        table.show(
+            emptyNote: past.at != nil
+                ? "no peers then" : "no peers yet: projector peer --name NAME --control REGION-URL")
     }
 }

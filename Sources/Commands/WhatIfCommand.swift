@@ -8,7 +8,8 @@ import Wire
 struct WhatIfCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "whatif",
-        abstract: "Decide a log's commands again under other settings, and show what would have been otherwise.",
+        abstract:
+            "Decide a log's commands again under other settings or rules, and show what would have been otherwise.",
         discussion: """
             Held as recorded is the world outside: what people asked, what workers, regions and peers said and when, who \
             was silent from when on, when the engine started or stood still. Ends of leases, deployments, reissues and \
@@ -17,8 +18,9 @@ struct WhatIfCommand: AsyncParsableCommand {
             asking.
 
             Without --set the log is decided under its own settings: then this version of drover decides otherwise than \
-            the one that wrote it, wherever something differs. To compare two other versions, let each write what it \
-            decides (--output), and compare those files with `drover diff --log A --with B`.
+            the one that wrote it, wherever something differs. With --reducers another version of drover, as a child \
+            process, decides the same commands under the same settings, and its log is compared with this version's, \
+            event by event: + and - are events that only that one, or only this one, comes to.
 
             Settings: \(SettingChange.names.joined(separator: ", ")). Exit code 0 also where something differs.
 
@@ -28,6 +30,8 @@ struct WhatIfCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A setting, from the start on.", valueName: "name=number")) var set: [String] = []
     @Option(help: ArgumentHelp("Write the log as it would have been, to a new file.", valueName: "file"))
     var output: String?
+    @Option(help: ArgumentHelp("Compare with what this other drover decides.", valueName: "program"))
+    var reducers: String?
     @Option(help: "Show at most so many differences.") var limit = 100
     @Flag(help: "Print JSON: one object a difference, then one with the counts.") var json = false
     @Argument(help: "Which log: a global one.") var log: String
@@ -38,10 +42,12 @@ struct WhatIfCommand: AsyncParsableCommand {
             try log.requireGlobal()
             let whatif = try await decide(log, changes)
             if let output { try LogText.write(whatif.log.batches, to: output) }
+            if let reducers { return try await compare(whatif, with: OtherReducers(program: reducers), log) }
             let told = whatif.differences.map { ToldDifference($0, log) }
             if json { return try say(json: told, whatif) }
             say(told, whatif, changes)
-            try await sayEnd(log, whatif)
+            guard !whatif.differences.isEmpty else { return }
+            try await sayEnd((log, try await log.head()), whatif.log.batches)
         }
     }
 
@@ -82,7 +88,44 @@ struct WhatIfCommand: AsyncParsableCommand {
         return whatif
     }
 
+    // MARK: Two versions
+
+    private func compare(_ whatif: WhatIf, with other: OtherReducers, _ log: any AskedLog) async throws {
+        let frames = try await log.frames()
+        let answer = try await LogPlace.withScratch { try await other.decide(frames, set, in: $0) }
+        let differences = Divergence.between(
+            whatif.log.batches.flatMap(\.frames), answer.batches.flatMap(\.frames))
+        let told = differences.map { ToldDifference($0, log) }
+        if json {
+            for difference in told { try Terminal.say(json: difference) }
+            return try Terminal.say(json: Sum(differences, same: nil, otherReducers: answer.fingerprint))
+        }
+        Terminal.say("this version: reducers \(Sum.fingerprint)")
+        Terminal.say(
+            "\(other.program): \(answer.fingerprint.map { "reducers \($0)" } ?? "a version that does not say")")
+        Terminal.say("")
+        guard let first = told.first else {
+            return Terminal.say("nothing differs: both come to the same \(whatif.log.head.sequence) events")
+        }
+        Terminal.say("the first that \(other.program) decides otherwise")
+        for line in first.lines { Terminal.say(line) }
+        Terminal.say("")
+        sayAll(told)
+        let words = Self.kinds.prefix(3).map { kind, words in "\(differences.count { $0.kind == kind }) \(words)" }
+        Terminal.say("events: \(words.joined(separator: ", "))")
+        try await LogPlace.with(whatif.log.batches, named: "this version's log") { ours in
+            try await sayEnd((ours, whatif.log.head.sequence), answer.batches)
+        }
+    }
+
     // MARK: Words
+
+    private func sayAll(_ told: [ToldDifference]) {
+        Terminal.say("all differences")
+        for difference in told.prefix(max(0, limit)) { for line in difference.lines { Terminal.say(line) } }
+        if told.count > limit { Terminal.say("   and \(told.count - limit) more (--limit)") }
+        Terminal.say("")
+    }
 
     private func say(_ told: [ToldDifference], _ whatif: WhatIf, _ changes: [SettingChange]) {
         Terminal.say(
@@ -100,10 +143,7 @@ struct WhatIfCommand: AsyncParsableCommand {
         Terminal.say("the first that happens otherwise")
         for line in first.lines { Terminal.say(line) }
         Terminal.say("")
-        Terminal.say("all differences")
-        for difference in told.prefix(max(0, limit)) { for line in difference.lines { Terminal.say(line) } }
-        if told.count > limit { Terminal.say("   and \(told.count - limit) more (--limit)") }
-        Terminal.say("")
+        sayAll(told)
         let counts = Self.kinds.map { kind, words in
             "\(whatif.differences.filter { $0.kind == kind }.count) \(words)"
         }
@@ -115,13 +155,12 @@ struct WhatIfCommand: AsyncParsableCommand {
         (.undecided, "undecided (?)"),
     ]
 
-    /// What the state is in the end, beside what it was.
-    private func sayEnd(_ log: any AskedLog, _ whatif: WhatIf) async throws {
-        guard !whatif.differences.isEmpty else { return }
+    /// What the state is in the end of another log, beside what it is in this one's.
+    private func sayEnd(_ before: LogDifference.Place, _ batches: [FrameBatch]) async throws {
         var table = Table(["", "VIEW", "ROW", "IN THE END"])
-        try await LogPlace.with(whatif.log.batches, named: "the other log") { other in
+        try await LogPlace.with(batches, named: "the other log") { other in
             let difference = LogDifference(
-                before: (log, try await log.head()), after: (other, whatif.log.head.sequence))
+                before: before, after: (other, batches.last?.end.sequence ?? .zero))
             try await difference.changes { change in
                 for row in DiffCommand.rows(change) { table.add(row) }
             }
@@ -132,9 +171,31 @@ struct WhatIfCommand: AsyncParsableCommand {
 
     private func say(json told: [ToldDifference], _ whatif: WhatIf) throws {
         for difference in told { try Terminal.say(json: difference) }
-        var counts = ["same": whatif.same]
-        for (kind, _) in Self.kinds { counts[kind.rawValue] = whatif.differences.filter { $0.kind == kind }.count }
-        try Terminal.say(json: counts)
+        try Terminal.say(json: Sum(whatif.differences, same: whatif.same))
+    }
+
+    /// What all came to.
+    struct Sum: Encodable {
+        /// Commands that came out as recorded; nil where two versions were compared.
+        var same: Int?
+        var (new, gone, changed, refused, undecided) = (0, 0, 0, 0, 0)
+        /// This version's reducers, and the other one's.
+        var reducers = Self.fingerprint
+        var otherReducers: String?
+
+        static let fingerprint = String(Global.reducerFingerprint, radix: 16)
+
+        private enum CodingKeys: String, CodingKey {
+            case same, new, gone, changed, refused, undecided, reducers
+            case otherReducers = "other_reducers"
+        }
+
+        init(_ differences: [WhatIf.Difference], same: Int?, otherReducers: String? = nil) {
+            func count(_ kind: WhatIf.Difference.Kind) -> Int { differences.count { $0.kind == kind } }
+            (new, gone, changed) = (count(.new), count(.gone), count(.changed))
+            (refused, undecided) = (count(.refused), count(.undecided))
+            (self.same, self.otherReducers) = (same, otherReducers)
+        }
     }
 }
 

@@ -143,16 +143,11 @@ struct Mirror: Service {
         try await stored(build, attempt, manifest)
     }
 
-    /// The pack that should be here is not. If its job has succeeded it is a copy that was lost: the log says so, and
-    /// it is fetched again. Else the job has failed.
     private func unsound(_ build: BuildID, _ attempt: AttemptNumber, _ detail: String) async throws {
-        let isSettled = try await engine.read { state, _ in
-            state.packs[build].map { $0.attempt == attempt && $0.isSettled }
-        }
-        switch isSettled {
-        case true?: try await keeper.lost(build, attempt, detail: detail)
-        case false?: try await upstream.uploadFailed(build, attempt, detail: detail)
-        case nil: return
+        switch try await engine.read({ state, _ in UnsoundPack(attempt, of: state.packs[build]) }) {
+        case .lost: try await keeper.lost(build, attempt, detail: detail)
+        case .failedAttempt: try await upstream.uploadFailed(build, attempt, detail: detail)
+        case .forgotten: return
         }
     }
 

@@ -1,4 +1,5 @@
 import Domain
+import Ports
 
 /// The second half of a run: nothing goes wrong any more, and everything must come to an end.
 extension Simulation {
@@ -32,6 +33,18 @@ extension Simulation {
         guard world.finding == nil else { return }
         if let (rule, detail) = unsettled { world.broken(rule, detail) }
         compareReplay()
+        checkChains()
+    }
+
+    private func checkChains() {
+        for store in [global.host.store] + regions.map(\.host.store) {
+            do throws(StoreFailure) {
+                let batches = try store.read(after: .zero, maximumFrames: .max)
+                if let (rule, detail) = LogChecks.chain(batches, of: store.identity) { world.broken(rule, detail) }
+            } catch {
+                world.broken("durable-log-reads", "\(error)")
+            }
+        }
     }
 
     /// Until no batch is in flight anywhere, so that every state can be looked at.
@@ -81,7 +94,7 @@ extension Simulation {
     private func unsettled(_ peer: PeerNode) -> (rule: String, detail: String)? {
         guard let state = peer.region.host.state else { return ("every-region-returns", "\(peer.region.name) is busy") }
         for app in checks.targets.named.keys.sorted() {
-            guard let newest = newest(of: app, in: peer.region.name) else { continue }
+            guard let newest = checks.targets.newest(of: app, in: peer.region.name) else { continue }
             guard let known = state.targets[app], known.revision == newest.revision else {
                 return ("regions-follow", "\(peer.region.name) does not know \(app) \(newest.revision)")
             }
@@ -102,10 +115,5 @@ extension Simulation {
             }
         }
         return nil
-    }
-
-    private func newest(of app: AppName, in region: RegionName) -> Target? {
-        checks.targets.issued.values.filter { $0.app == app && $0.scope.includes(region) }
-            .max { $0.revision < $1.revision }
     }
 }

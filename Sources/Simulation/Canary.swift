@@ -26,6 +26,8 @@ package enum Canary: String, CaseIterable, Sendable {
     case lyingDisk = "lying-disk"
     /// Regions say that they have read a pack back, and have not looked.
     case blindMirror = "blind-mirror"
+    /// A peer that is woken before its moment, as its clock was ahead, is never woken again.
+    case forgetsWakes = "forgets-wakes"
 }
 
 extension Optional<Canary> {
@@ -40,15 +42,16 @@ extension Optional<Canary> {
         case .unreplicated?: Self.maker(of: Unreplicated.self)
         case .forgetsBuilds?: Self.maker(of: ForgetsBuilds.self)
         case .forgetsCancels?: Self.maker(of: ForgetsCancels.self)
-        case .lyingDisk?, .blindMirror?, nil: Self.maker(of: Global.self)
+        case .lyingDisk?, .blindMirror?, .forgetsWakes?, nil: Self.maker(of: Global.self)
         }
     }
 
     private static func maker<A: Aggregate>(of: A.Type) -> EngineHost<Global>.Maker
     where A.State == GlobalState, A.Command == GlobalCommand, A.Event == GlobalEvent, A.Answer == GlobalAnswer {
-        { store, clock, configuration throws(EngineFailure) in
+        let kept = KeptReplay<A>()
+        return { store, clock, configuration throws(EngineFailure) in
             try AggregateWriter<A>(
-                store: store, codec: GlobalCodec(), clock: clock, configuration: configuration)
+                store: store, codec: GlobalCodec(), clock: clock, configuration: configuration, kept: kept)
         }
     }
 }

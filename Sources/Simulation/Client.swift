@@ -86,13 +86,15 @@ final class Client {
     }
 
     private func request() -> JobRequest {
-        let digits = Array("0123456789abcdef")
         let number = world.below(world.below(4) == 0 ? 5 : 2000)
-        let commit = String((0..<40).map { digits[(number * 7 + $0 * (number % 5 + 1)) % 16] })
+        let digits = (0..<40).map { Self.digits[(number * 7 + $0 * (number % 5 + 1)) % 16] }
+        let commit = String(decoding: digits, as: UTF8.self)
         return JobRequest(
             app: app, repository: Self.repository, commit: CommitID(rawValue: commit) ?? Self.anyCommit,
             priority: world.below(5) == 0 ? Int32(world.below(5) - 2) : 0, isForced: world.happens(perMille: 50))
     }
+
+    private static let digits = Array("0123456789abcdef".utf8)
 
     private static let anyCommit: CommitID = {
         guard let commit = CommitID(rawValue: String(repeating: "a", count: 40)) else {

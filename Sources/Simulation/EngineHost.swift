@@ -2,6 +2,7 @@ import Codec
 import Domain
 import Engine
 import Ports
+import Synchronization
 
 /// A writer whatever its aggregate: the true one, or one with a planted bug.
 protocol Writing<State, Command, Answer> {
@@ -25,19 +26,38 @@ struct Taken<State, Answer: Sendable> {
     var failure: EngineFailure?
 }
 
+/// The last fold of a log, kept beside the world: what a start goes on from, as far as it is still on the log's chain.
+/// That every state is a fold of the whole is looked at by itself.
+final class KeptReplay<A: Aggregate>: Sendable {
+    private let kept = Mutex<Replay<A>?>(nil)
+
+    func whole(
+        _ store: SimulatedStore, codec: any EventCodec<A.Event>, hashing: StateHashing
+    ) throws(EngineFailure) -> Replay<A> {
+        let replay: Replay<A>
+        if let kept = kept.withLock({ $0 }), (try? store.position(at: kept.head.sequence)) == kept.head {
+            replay = try kept.continued(from: store)
+        } else {
+            replay = try Replay<A>.whole(store, codec: codec, hashing: hashing)
+        }
+        kept.withLock { $0 = replay }
+        return replay
+    }
+}
+
 /// The engine's own writer, behind that face.
 struct AggregateWriter<A: Aggregate>: Writing {
     private var writer: EngineWriter<A>
 
     init(
         store: SimulatedStore, codec: any EventCodec<A.Event>, clock: SimulatedClock,
-        configuration: EngineConfiguration
+        configuration: EngineConfiguration, kept: KeptReplay<A>
     ) throws(EngineFailure) {
-        let replay = try Replay<A>.whole(store, codec: codec, hashing: configuration.hashing)
         let hashing = configuration.hashing
         writer = EngineWriter(
-            after: replay, store: store, codec: codec, clock: clock, configuration: configuration
-        ) { () throws(EngineFailure) in try Replay<A>.whole(store, codec: codec, hashing: hashing) }
+            after: try kept.whole(store, codec: codec, hashing: hashing), store: store, codec: codec, clock: clock,
+            configuration: configuration
+        ) { () throws(EngineFailure) in try kept.whole(store, codec: codec, hashing: hashing) }
     }
 
     var state: A.State { writer.core.state }

@@ -16,6 +16,7 @@ extension Simulation {
 
     private func fault() {
         switch world.below(100) {
+        case ..<2: restore()
         case ..<12: crashGlobal()
         case ..<24: crashRegion()
         case ..<38: crashWorker()
@@ -53,6 +54,11 @@ extension Simulation {
         global.crash(losesPower: losesPower)
         crashed(
             losesPower ? "global process loses power" : "global process is killed", global.node, start: global.start)
+    }
+
+    private func restore() {
+        guard restoreGlobal() else { return }
+        crashed("global machine is lost, its log restored from a backup", global.node, start: global.start)
     }
 
     private func crashRegion() {

@@ -73,6 +73,9 @@ final class GlobalNode {
     private(set) var manifests: [Digest: PackFacts] = [:]
     /// No command is accepted since a follower was found ahead; outlives restarts.
     private(set) var frozen: EngineFailure?
+    var onFrozen: () -> Void = {}
+    /// The next start begins a new epoch.
+    var newEpochReason: String?
     private let feedLimits: FeedLimits
     /// When a region was last heard, by the world's own clock: what silence is judged by.
     private(set) var heard: [RegionName: Int64] = [:]
@@ -97,7 +100,10 @@ final class GlobalNode {
         node.isUp = true
         presence = Presence(clock: node.clock)
         (heard, startedAt) = ([:], world.now)
+        host.configuration.newEpochReason = newEpochReason
+        if newEpochReason != nil { frozen = nil }
         host.start { [self] in
+            newEpochReason = nil
             world.notes?.globalStarted()
             for plan in globalPlans + [regionSilencePlan(presence)] {
                 ProjectorRunner(plan, world: world, host: host) { [self] in submit($0, answer: $1) }.run()
@@ -108,6 +114,12 @@ final class GlobalNode {
     func crash(losesPower: Bool) {
         world.down(node)
         host.crash(losesPower: losesPower)
+    }
+
+    /// On another machine, with what a backup had.
+    func restore(to position: LogPosition, manifests: [Digest: PackFacts]) {
+        host.skip(to: position)
+        (self.manifests, frozen) = (manifests, nil)
     }
 
     /// Has the manifests that a recorded log names.
@@ -241,6 +253,7 @@ final class GlobalNode {
         case .goBack(let origin): return answer(.forked(origin))
         case .freeze(let message):
             world.counts.note("forked leader")
+            if frozen == nil { onFrozen() }
             frozen = EngineFailure(code: .forked, message: message)
             return answer(.forked(nil))
         }

@@ -1,3 +1,4 @@
+import Agent
 import Domain
 import Engine
 import Ports
@@ -44,20 +45,24 @@ final class PeerNode {
     // In memory only.
     private(set) var apps: [AppName: AppMachine] = [:]
     var fetches: [ProvedBuild: Fetch] = [:]
-    private var waiting: [AppName: PeerApp] = [:]
+    private var waiting = WaitingReports()
     private var isReporting = false
     private var logTime: Int64 = 0
-    private var followFailures = 0
+    private var following: FollowMachine
+    private var reportBackoff: Backoff
     private let seed: UInt64
 
     /// Builds that fail their check here: they never become healthy.
     var isBadBuild: (BuildID) -> Bool = { _ in false }
+    /// A planted bug: a wake that comes too early, as the clock was ahead when it was asked for, is the last.
+    var forgetsWakes = false
 
     private static let waitMilliseconds: Int64 = 20_000
     private static let callMilliseconds: Int64 = 10_000
 
     init(world: World, name: PeerName, labels: [String: String], region: RegionNode, seed: UInt64) {
         (self.world, self.name, self.labels, self.region, self.seed) = (world, name, labels, region, seed)
+        (following, reportBackoff) = (FollowMachine(seed: seed), Backoff(seed: seed &+ 1))
         node = world.add(name.rawValue)
     }
 
@@ -69,9 +74,10 @@ final class PeerNode {
     func start() {
         node.isUp = true
         logTime = node.clock.read().wallMilliseconds - node.monotonic
-        (apps, fetches, waiting, isReporting, followFailures) = ([:], [:], [:], false, 0)
+        (apps, fetches, waiting, isReporting) = ([:], [:], WaitingReports(), false)
+        (following, reportBackoff) = (FollowMachine(seed: seed), Backoff(seed: seed &+ 1))
         for app in written.keys.sorted() { resume(app) }
-        enrol()
+        perform(following.started())
         announceKept()
     }
 
@@ -89,6 +95,15 @@ final class PeerNode {
 
     // MARK: Following the region
 
+    private func perform(_ effect: FollowEffect) {
+        switch effect {
+        case .enrol: enrol()
+        case .ask(let revision): ask(after: revision)
+        case .rest(let milliseconds):
+            world.after(milliseconds: milliseconds, on: node) { [self] in perform(following.rested()) }
+        }
+    }
+
     private func enrol() {
         call("enrol") { [self] answer in
             region.presenceOf(name)
@@ -99,31 +114,25 @@ final class PeerNode {
                 if case .success(.accepted) = result { answer(true) } else { answer(false) }
             }
         } then: { [self] (isDone: Bool?) in
-            guard isDone == true else { return restThenEnrol() }
+            guard isDone == true else { return perform(following.failed()) }
+            let next = following.enrolled()
             for app in apps.keys.sorted() { tell(app) { $0.enrolled(now: $1) } }
-            follow(after: .zero)
+            perform(next)
         }
     }
 
-    private func follow(after revision: Revision) {
+    private func ask(after revision: Revision) {
         call("assignments", timeoutMilliseconds: Self.waitMilliseconds + Self.callMilliseconds) { [self] answer in
             region.assignments(of: name, after: revision, waitMilliseconds: Self.waitMilliseconds, answer: answer)
         } then: { [self] (reply: AssignmentsReply??) in
-            guard let reply, let reply else { return restThenEnrol() }
-            followFailures = 0
+            guard let reply, let reply else { return perform(following.failed()) }
             logTime = reply.now.milliseconds - node.monotonic
             for assignment in reply.assignments {
                 if apps[assignment.app] == nil { resume(assignment.app) }
                 tell(assignment.app) { $0.assigned(assignment, now: $1) }
             }
-            follow(after: reply.revision)
+            perform(following.answered(reply.revision))
         }
-    }
-
-    private func restThenEnrol() {
-        followFailures += 1
-        let whole = min(Int64(500) << Int64(min(followFailures - 1, 20)), 10_000)
-        world.after(milliseconds: whole / 2 + Int64(world.below(Int(whole / 2) + 1)), on: node) { [self] in enrol() }
     }
 
     func call<Answer>(
@@ -157,13 +166,20 @@ final class PeerNode {
         case .check(let launch): check(app, launch)
         case .watch(let launch): watch(app, launch)
         case .report(let report):
-            waiting[app] = report
+            waiting.report(app, report)
             reportSoon()
         case .wake(let moment):
             world.after(milliseconds: max(0, moment.millisecondsSince(now)), on: node) { [self] in
+                if forgetsWakes, rests(app) { return }
                 tell(app) { $0.tick(now: $1) }
             }
         }
+    }
+
+    /// Whether something of an app rests for longer.
+    private func rests(_ app: AppName) -> Bool {
+        if case .resting(_, let until)? = apps[app]?.run, until > now { return true }
+        return apps[app]?.fetch?.retryAt.map { $0 > now } ?? false
     }
 
     private func drop(_ app: AppName, _ build: ProvedBuild) {
@@ -243,28 +259,25 @@ final class PeerNode {
     private func reportSoon() {
         guard !isReporting else { return }
         isReporting = true
-        sendReports(failures: 0)
+        sendReports()
     }
 
     /// Again and again until what is waiting was taken; the latest word of each app wins.
-    private func sendReports(failures: Int) {
-        let sent = waiting
+    private func sendReports() {
+        let sent = waiting.next
         guard !sent.isEmpty else {
             isReporting = false
             return
         }
         call("report") { [self] answer in
-            region.report(
-                sent.keys.sorted().compactMap { app in sent[app].map { (app, $0) } }, of: name, answer: answer)
+            region.report(sent, of: name, answer: answer)
         } then: { [self] (isDone: Bool?) in
             if isDone == true {
-                for (app, report) in sent where waiting[app] == report { waiting[app] = nil }
-                return sendReports(failures: 0)
+                reportBackoff.succeeded()
+                waiting.taken(sent)
+                return sendReports()
             }
-            let whole = min(Int64(500) << Int64(min(failures, 20)), 10_000)
-            world.after(milliseconds: whole / 2 + Int64(world.below(Int(whole / 2) + 1)), on: node) { [self] in
-                sendReports(failures: failures + 1)
-            }
+            world.after(milliseconds: reportBackoff.nextMilliseconds(), on: node) { [self] in sendReports() }
         }
     }
 }
@@ -302,7 +315,7 @@ extension RegionNode {
         }
     }
 
-    func report(_ apps: [(AppName, PeerApp)], of peer: PeerName, answer: @escaping (Bool) -> Void) {
+    func report(_ apps: [WaitingReports.Word], of peer: PeerName, answer: @escaping (Bool) -> Void) {
         hear(peer) { [self] isEnrolled in
             guard isEnrolled else { return answer(false) }
             report(apps[...], of: peer, answer)
@@ -310,7 +323,7 @@ extension RegionNode {
     }
 
     private func report(
-        _ apps: ArraySlice<(AppName, PeerApp)>, of peer: PeerName, _ answer: @escaping (Bool) -> Void
+        _ apps: ArraySlice<WaitingReports.Word>, of peer: PeerName, _ answer: @escaping (Bool) -> Void
     ) {
         guard let (app, word) = apps.first else { return answer(true) }
         host.submit(Submission(command: .peerReport(peer, app, word), actor: .peer(peer))) { [self] result in

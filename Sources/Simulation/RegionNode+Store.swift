@@ -123,16 +123,15 @@ extension RegionNode {
         }
     }
 
-    /// The pack that should be here is not: a copy that was lost, or a failed attempt.
     private func unsound(_ key: StoredKey, _ then: @escaping (Bool) -> Void) {
         host.read { [self] state, _, _ in
-            switch state.packs[key.build].flatMap({ $0.attempt == key.attempt ? $0.isSettled : nil }) {
-            case true?: lost(key, then)
-            case false?:
+            switch UnsoundPack(key.attempt, of: state.packs[key.build]) {
+            case .lost: lost(key, then)
+            case .failedAttempt:
                 tell("upload failed", .queue(.reportFailed(key.build, key.attempt, .artifact, detail: "damaged"))) {
                     then($0?.isAccepted == true)
                 }
-            case nil: then(true)
+            case .forgotten: then(true)
             }
         }
     }

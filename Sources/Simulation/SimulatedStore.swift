@@ -154,6 +154,16 @@ final class SimulatedStore: LogStore {
 
     private static func isWhole(_ batch: Batch) -> Bool { (try? frames(of: batch, after: .zero)) != nil }
 
+    /// Another disk, with a copy of the log up to the end of one of its batches. Returns the ends of what is gone.
+    func restore(to position: LogPosition) -> [LogPosition] {
+        state.withLock { state in
+            (state.flight, state.hidden, state.fault, state.needsReopen) = (nil, nil, nil, false)
+            let kept = Self.place(of: position.sequence, in: state.batches)
+            defer { state.batches.removeSubrange(kept...) }
+            return state.batches[kept...].map(\.end)
+        }
+    }
+
     // MARK: Reading
 
     func read(after sequence: LogSequence, maximumFrames: Int) throws(StoreFailure) -> [FrameBatch] {

@@ -41,7 +41,10 @@ package final class Simulation {
     var regionChecks: [RegionName: RegionChecks] = [:]
     /// The newest position that somebody was told.
     var acknowledged: LogPosition?
-    private var nextComparison = LogSequence(rawValue: 100)
+    var nextComparison = LogSequence(rawValue: 100)
+    /// Copies of the global log, oldest first; none in a world without restores.
+    var backups: [WorldBackup] = []
+    var lost = LostBranches()
     var isCalm = false
     /// First answers by key.
     var answers: [String: GlobalAnswer] = [:]
@@ -112,6 +115,7 @@ package final class Simulation {
             peer.others = named
             // Some commits do not work.
             peer.isBadBuild = { $0.rawValue % 11 == 5 }
+            peer.forgetsWakes = options.canary == .forgetsWakes
         }
         world.notes = self
         global.host.slowFlushPerMille = plan.slowFlushPerMille
@@ -119,6 +123,7 @@ package final class Simulation {
         global.host.onKey = { [unowned self] key, isFailed in
             if isFailed { checks.failed(key) } else { checks.submitted(key) }
         }
+        global.onFrozen = { [unowned self] in globalFroze() }
         if options.canary == .lyingDisk { global.host.store.lieAboutFlushes() }
         for region in regions {
             region.isBlind = options.canary == .blindMirror
@@ -141,6 +146,7 @@ package final class Simulation {
         for peer in peers { peer.start() }
         for client in clients { client.actAgain() }
         faultAgain()
+        if plan.restores { backUpAgain() }
         while !isChaosOver, world.step() {}
         if world.finding == nil { calm() }
         let report = SimulationReport(
@@ -234,8 +240,8 @@ package final class Simulation {
 
     /// The state is a function of the log's bytes.
     func compareReplay() {
-        // At growing distances: all of them together cost a few replays of the whole.
-        nextComparison = LogSequence(rawValue: global.host.head.sequence.rawValue * 2 + 100)
+        // At growing distances: all of them together cost little more than one replay of the whole.
+        nextComparison = LogSequence(rawValue: global.host.head.sequence.rawValue * 4 + 400)
         guard let state = global.host.state else { return }
         if state.impossible > 0 { world.broken("events-make-sense", "\(state.impossible) made none") }
         do throws(EngineFailure) {
@@ -255,6 +261,7 @@ package final class Simulation {
 
     /// Somebody was told that something is durable.
     func acknowledge(_ position: LogPosition) {
+        guard !lost.holds(position) else { return }
         if position.sequence > acknowledged?.sequence ?? .zero { acknowledged = position }
         if (try? global.host.store.position(at: position.sequence)) != position {
             world.broken("acknowledged-is-durable", "position \(position.sequence) was acknowledged and is not there")
@@ -285,7 +292,9 @@ extension World {
 
 extension Simulation {
     func assigned(_ assignments: [Assignment], by region: RegionNode) {
-        let problem = regionChecks[region.name]?.assigned(assignments, issued: checks.targets.issued)
+        let problem = regionChecks[region.name]?.assigned(assignments) { [self] revision in
+            lost.targets(of: revision) + [checks.targets.issued[revision]].compactMap { $0 }
+        }
         if let (rule, detail) = problem ?? nil { world.broken(rule, "\(region.name): \(detail)") }
     }
 
@@ -295,7 +304,7 @@ extension Simulation {
             world.broken(
                 "one-copy", "\(peer.name) starts \(app)/\(launch.build.build) beside \(other.launch.build.build)")
         }
-        if checks.targets.named[app]?.contains(launch.build) != true {
+        if checks.targets.named[app]?.contains(launch.build) != true, !lost.hasNamed(launch.build, for: app) {
             world.broken("only-what-was-issued", "\(peer.name) starts \(app)/\(launch.build.build)")
         }
         if peer.wholePacks[launch.build.manifest]?.build != launch.build.build {

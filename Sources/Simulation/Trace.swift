@@ -1,3 +1,5 @@
+import Codec
+
 /// What a run says of itself: nothing, or a line for everything that happens.
 package struct Trace: Sendable {
     private let write: (@Sendable (String) -> Void)?
@@ -23,17 +25,30 @@ package struct Counts: Hashable, Sendable {
     package var messages: UInt64 = 0
     /// Steps of the calendar: these, timers, ends of flushes, waits.
     package var occurrences: UInt64 = 0
-    package private(set) var kinds: [String: UInt64] = [:]
+    private var others: [String: UInt64] = [:]
+    private var types: [UInt16: UInt64] = [:]
 
     package init() {}
 
+    /// Events by their names, and everything else.
+    package var kinds: [String: UInt64] {
+        var kinds = others
+        for (type, count) in types {
+            kinds[GlobalCodec().typeName(type) ?? "type \(type)", default: 0] += count
+        }
+        return kinds
+    }
+
     package var total: UInt64 { appended + messages }
 
-    mutating func note(_ kind: String) { kinds[kind, default: 0] += 1 }
+    mutating func note(_ kind: String) { others[kind, default: 0] += 1 }
+
+    mutating func note(type: UInt16) { types[type, default: 0] += 1 }
 
     package mutating func add(_ other: Counts) {
         (appended, messages) = (appended + other.appended, messages + other.messages)
         occurrences += other.occurrences
-        for (kind, count) in other.kinds { kinds[kind, default: 0] += count }
+        for (kind, count) in other.others { others[kind, default: 0] += count }
+        for (type, count) in other.types { types[type, default: 0] += count }
     }
 }

@@ -22,6 +22,8 @@ struct WorldPlan {
     var duplicatesPerMille = 0
     var slowPerMille = 0
     var slowFlushPerMille = 0
+    /// Whether the global machine is lost at times, and its log restored from a backup.
+    var restores = false
 
     init(seed: UInt64) {
         var generator = SeededGenerator(seed: seed ^ 0x5157_0f1a)
@@ -58,5 +60,6 @@ struct WorldPlan {
         duplicatesPerMille = [0, 5, 50][below(3)]
         slowPerMille = [0, 5, 50][below(3)]
         slowFlushPerMille = [0, 0, 20][below(3)]
+        restores = below(3) == 0
     }
 }

@@ -193,9 +193,11 @@ final class FixtureRegion: OutputReader, PeerDirectory {
         return place.object == 1 ? Array("hello\n".utf8) : nil
     }
 
-    func peers(of region: RegionName, endpoint: String) async throws(Problem) -> [UInt8] {
+    func peers(
+        of region: RegionName, endpoint: String, at sequence: LogSequence?
+    ) async throws(Problem) -> [UInt8] {
         guard region == .eu else { throw Problem(.unreachable, "region \(region) does not answer") }
-        return Array(#"{"peers":[],"sequence":0}"#.utf8)
+        return Array(#"{"peers":[],"sequence":\#(sequence ?? .zero)}"#.utf8)
     }
 
     func events(of peer: PeerName, in region: RegionName, endpoint: String) async throws(Problem) -> [UInt8] {

@@ -155,6 +155,18 @@ struct PastTests {
         }
     }
 
+    /// A region is asked for what it was at a sequence of this log, whatever named the moment.
+    @Test func peersOfThePastAreTheirRegions() async throws {
+        try await Fixture.run { fixture, client async throws in
+            try await fill(fixture)
+            let answer = try await client.get("/v1/regions/eu/peers?at=3")
+            #expect(answer.text == #"{"peers":[],"sequence":3}"# && answer.headers[sequenceHeader] == "3")
+            #expect(try await client.get("/v1/regions/eu/peers?at=99999").code == "invalid")
+            #expect(try await client.get("/v1/regions/eu/peers?at=2000-01-01T00:00:00Z").code == "invalid")
+            #expect(try await client.get("/v1/regions/eu/peers?at=-1").code == "bad-query")
+        }
+    }
+
     /// A peer's story is its region's to tell.
     @Test func aPeersEventsAreItsRegions() async throws {
         try await Fixture.run { fixture, client async throws in

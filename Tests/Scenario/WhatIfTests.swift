@@ -15,9 +15,11 @@ import Wire
         return try run(frames, settings)
     }
 
-    private func run(_ frames: [Frame], _ settings: [String]) throws -> WhatIf {
+    private func run(
+        _ frames: [Frame], _ settings: [String], rules: @escaping AlternativeLog.Rules = Global.decide
+    ) throws -> WhatIf {
         let changes = try settings.map { try #require(SettingChange($0)) }
-        var whatif = WhatIf(identity: .alternative(of: frames)) { settings in
+        var whatif = WhatIf(identity: .alternative(of: frames), rules: rules) { settings in
             for change in changes { change.apply(to: &settings) }
         }
         whatif.take(try RecordedCommand.commands(of: frames, codec: GlobalCodec()))
@@ -182,6 +184,52 @@ import Wire
         #expect(
             job.columns.contains(.init(name: "status", before: .text("succeeded"), after: .text("failed"))), "\(job)")
         #expect(changes.contains { $0.view == "builds" && $0.kind == .removed })
+    }
+
+    /// Another version of the rules, which ends no lease by itself: it is told apart at the first of them.
+    @Test func twoVersionsOfTheRulesAreCompared() throws {
+        let frames = try batches(RecordedLog(scenario: "crash", name: RecordedLog.global).bytes()).flatMap(\.frames)
+        let ours = try run(frames, []).log.batches.flatMap(\.frames)
+        #expect(Divergence.between(ours, ours) == [])
+        let theirs = try run(frames, []) { state, command, context in
+            if case .queue(.expireLease) = command { return .refused(Refusal(.leaseNotOver, "it goes on")) }
+            return Global.decide(state, command, context)
+        }.log.batches.flatMap(\.frames)
+        let differences = Divergence.between(ours, theirs)
+        let first = try #require(differences.first)
+        #expect(first.kind == .gone && first.recorded.map(globalWords)?.contains("was silent for too long") == true)
+        let (gone, new) = (differences.count { $0.kind == .gone }, differences.count { $0.kind == .new })
+        #expect(gone > 1 && ours.count - gone + new == theirs.count)
+        #expect(differences.allSatisfy { $0.time >= first.time })
+    }
+
+    /// A field that one version fills otherwise is one changed event each, where it is.
+    @Test func anEventOfOtherContentIsChanged() throws {
+        let frames = try batches(RecordedLog(scenario: "crash", name: RecordedLog.global).bytes()).flatMap(\.frames)
+        let ours = try run(frames, []).log.batches.flatMap(\.frames)
+        let theirs = try run(frames, []) { state, command, context in
+            guard case .accepted(let events, let answer) = Global.decide(state, command, context) else {
+                return Global.decide(state, command, context)
+            }
+            return .accepted(
+                events.map { event in
+                    guard case .queue(.claimed(let job, let attempt, let worker, let lease)) = event else {
+                        return event
+                    }
+                    return .queue(.claimed(job, attempt, worker: worker, leaseSeconds: lease + 1))
+                }, answer)
+        }.log.batches.flatMap(\.frames)
+        let claims = ours.filter { GlobalCodec().typeName($0.type) == "job-claimed" }
+        let changed = Divergence.between(ours, theirs).filter { $0.kind == .changed }
+        #expect(claims.count > 1)
+        #expect(changed.prefix(1).compactMap(\.recorded) == Array(claims.prefix(1)))
+    }
+
+    @Test func framesAreALogOfTheirOwnForAnotherProgram() throws {
+        let frames = try batches(RecordedLog(scenario: "crash", name: RecordedLog.global).bytes()).flatMap(\.frames)
+        let made = try OtherReducers.batches(of: frames)
+        #expect(made.flatMap(\.frames) == frames)
+        #expect(try batches(made.flatMap { NDJSON.lines($0) }) == made)
     }
 
     @Test func everySettingHasAName() throws {

@@ -136,7 +136,25 @@ package struct Replay<A: Aggregate>: Sendable {
         hashing: StateHashing = StateHashing()
     ) throws(EngineFailure) -> Replay<A> {
         do {
-            var replay = Replay(of: store.identity, codec: codec, hashing: hashing.latest(before: try store.head()))
+            let hashing = hashing.latest(before: try store.head())
+            return try Replay(of: store.identity, codec: codec, hashing: hashing)
+                .continued(from: store, framesAtOnce: framesAtOnce)
+        } catch let failure as StoreFailure {
+            throw EngineFailure(code: .stopped, message: failure.description)
+        } catch let failure as EngineFailure {
+            throw failure
+        } catch {
+            throw EngineFailure(code: .stopped, message: "\(error)")
+        }
+    }
+
+    /// This fold, and everything that a store holds behind it.
+    @specialized(where A == Global) @specialized(where A == Regional)
+    package func continued(
+        from store: any LogStore, framesAtOnce: Int = 4096
+    ) throws(EngineFailure) -> Replay<A> {
+        do {
+            var replay = self
             try replay.takeAll(from: store, framesAtOnce: framesAtOnce)
             return replay
         } catch let failure as StoreFailure {

@@ -33,3 +33,21 @@ extension GlobalFact {
         }
     }
 }
+
+/// What a region makes of a pack that should be in its store and is not, or not as its manifest says.
+package enum UnsoundPack: Hashable, Sendable {
+    /// Its job has succeeded: a copy was lost. The log says so, and it is fetched again.
+    case lost
+    /// Its job waits for it: the attempt has failed.
+    case failedAttempt
+    /// Nobody waits for it any more: the build is not known here, or by another attempt's pack.
+    case forgotten
+
+    package init(_ attempt: AttemptNumber, of pack: RegionPack?) {
+        if let pack, pack.attempt == attempt {
+            self = pack.isSettled ? .lost : .failedAttempt
+        } else {
+            self = .forgotten
+        }
+    }
+}

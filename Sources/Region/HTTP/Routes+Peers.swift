@@ -21,15 +21,23 @@ extension RegionAPI {
     }
 
     @Sendable private func peers(_ request: Request, _ context: ServingContext) async throws -> Response {
-        let region = name
-        let (peers, head) = try await look { state, position, _ in
-            let names = state.peers.keys.sorted()
-            return (
-                names.compactMap { name in state.peers[name].map { PeerBody(name: name, region: region, $0) } },
-                position.sequence
-            )
+        let query = try QueryParameters(request, allowed: ["at"])
+        let words = "a sequence of the global log, or an RFC 3339 time in UTC such as 2026-01-31T12:00:00Z"
+        let list: PeerList
+        if let moment = try query.value("at", words, LogMoment.init(_:)) {
+            let now = try await look { _, _, now in now }
+            let past = try await RegionPast(store: engine.store).state(at: moment, now: now)
+            list = Self.peers(past.state, of: name, at: past.sequence)
+        } else {
+            let region = name
+            list = try await look { state, position, _ in Self.peers(state, of: region, at: position.sequence) }
         }
-        return try .json(PeerList(peers: peers, sequence: head), at: head)
+        return try .json(list, at: list.sequence)
+    }
+
+    private static func peers(_ state: RegionState, of region: RegionName, at sequence: LogSequence) -> PeerList {
+        let peers = state.peers.sorted { $0.key < $1.key }.map { PeerBody(name: $0.key, region: region, $0.value) }
+        return PeerList(peers: peers, sequence: sequence)
     }
 
     @Sendable private func events(_ request: Request, _ context: ServingContext) async throws -> Response {

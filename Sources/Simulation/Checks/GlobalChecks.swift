@@ -30,7 +30,7 @@ struct GlobalChecks {
             } catch {
                 return ("durable-log-reads", "\(frame.header.sequence): \(error.message)")
             }
-            counts.note(codec.typeName(frame.type) ?? "?")
+            counts.note(type: frame.type)
             if let key = frame.header.key, let times = possible[key], times <= 0 {
                 return ("failed-is-failed", "the command of key \(key) was answered as not written, and is in the log")
             }
@@ -58,7 +58,7 @@ struct GlobalChecks {
         case .targets(let event):
             return targets.take(event, header, jobs: queue, fleet: fleet, settings: settings)
         case .fleet(let event):
-            defer { targets.noteGone(fleet) }
+            defer { if case .regionStatusChanged(_, .removed, _) = event { targets.noteGone(fleet) } }
             let seconds = settings.regionSilentSeconds
             return fleet.take(event, header) { isSilent($0, seconds) }
         }
@@ -74,9 +74,14 @@ struct GlobalChecks {
 }
 
 /// What must hold of every log: no gap, no way back in time, every frame of its batch's chain.
+///
+/// The chain is looked at in one batch of a few, each from the one before: that all of it holds is told at the end of a
+/// phase, by `chain`.
 struct LogChecks {
     private(set) var end: LogPosition?
     private var time = Timestamp.zero
+    private var batches = 0
+    private static let chainedBatches = 16
 
     mutating func take(_ batch: FrameBatch) -> (rule: String, detail: String)? {
         let before = end ?? .start(of: batch.end.log)
@@ -90,10 +95,24 @@ struct LogChecks {
             }
             (sequence, time) = (frame.header.sequence, frame.header.time)
         }
-        guard (try? FrameCodec.chain(after: before.chain, batch.frames)) == batch.end.chain else {
-            return ("chain", "the batch that ends at \(batch.end.sequence) is not on the chain")
-        }
+        batches += 1
+        if batches % Self.chainedBatches == 0, let problem = Self.chain(batch, after: before) { return problem }
         end = batch.end
+        return nil
+    }
+
+    private static func chain(_ batch: FrameBatch, after before: LogPosition) -> (rule: String, detail: String)? {
+        guard (try? FrameCodec.chain(after: before.chain, batch.frames)) != batch.end.chain else { return nil }
+        return ("chain", "the batch that ends at \(batch.end.sequence) is not on the chain")
+    }
+
+    /// Whether all of a log is on its chain.
+    static func chain(_ batches: [FrameBatch], of log: LogIdentity) -> (rule: String, detail: String)? {
+        var before = LogPosition.start(of: log)
+        for batch in batches {
+            if let problem = chain(batch, after: before) { return problem }
+            before = batch.end
+        }
         return nil
     }
 }
@@ -114,7 +133,7 @@ struct RegionChecks {
             guard let envelope = try? codec.decode(frame) else {
                 return ("durable-log-reads", "\(frame.header.sequence) of a region")
             }
-            counts.note(codec.typeName(frame.type) ?? "?")
+            counts.note(type: frame.type)
             switch envelope.event {
             case .followed(let position):
                 if let followed, position.sequence < followed.sequence {
@@ -132,8 +151,10 @@ struct RegionChecks {
     }
 
     /// Assignments of one answer to one peer, checked against every target that there ever was.
+    ///
+    /// - Parameter issued: the targets of a revision: more than one where a restored log gave it again.
     mutating func assigned(
-        _ assignments: [Assignment], issued: [Revision: Target]
+        _ assignments: [Assignment], issued: (Revision) -> [Target]
     ) -> (rule: String, detail: String)? {
         for assignment in assignments {
             let old = told[assignment.app] ?? .zero
@@ -141,9 +162,11 @@ struct RegionChecks {
                 return ("a-region-never-goes-back", "\(assignment.app) \(assignment.revision) after \(old)")
             }
             told[assignment.app] = assignment.revision
-            guard let target = issued[assignment.revision], target.app == assignment.app,
-                assignment.build == target.current || assignment.build == target.base
-            else { return ("only-what-was-issued", "\(assignment.app) \(assignment.revision)") }
+            let isIssued = issued(assignment.revision).contains { target in
+                target.app == assignment.app
+                    && (assignment.build == target.current || assignment.build == target.base)
+            }
+            guard isIssued else { return ("only-what-was-issued", "\(assignment.app) \(assignment.revision)") }
             guard assignment.revision == revisions[assignment.app] else {
                 return ("newest-known-target", "\(assignment.app) \(assignment.revision) is not the newest here")
             }

@@ -25,11 +25,11 @@ struct QueueChecks {
     }
 
     private(set) var jobs: [JobID: Job] = [:]
-    /// Ascending.
-    private(set) var queued: [JobID] = []
+    /// By priority, the greatest first; ascending.
+    private var queued: [Int32: [JobID]] = [:]
     /// In the order of their ends.
     private(set) var succeeded: [AppName: [JobID]] = [:]
-    /// Every job of each build-once key, oldest first.
+    /// Jobs of each build-once key that may still answer for it, oldest first.
     private var byKey: [String: [JobID]] = [:]
     private var count: UInt64 = 0
     /// No attempt was heard before this moment, as far as leases go.
@@ -87,7 +87,7 @@ struct QueueChecks {
         defer {
             jobs[id] = Job(request: request, buildOnceKey: key)
             byKey[key, default: []].append(id)
-            queued.append(id)
+            queued[request.priority, default: []].append(id)
             open.append(id)
         }
         guard !request.isForced else { return nil }
@@ -96,7 +96,15 @@ struct QueueChecks {
             let answers = job.phase == .succeeded ? !gone(other) : !job.phase.isOver && job.cancelledAt == nil
             if answers { return ("build-once", "job \(id) repeats job \(other)") }
         }
+        // What is over and does not answer now never will.
+        byKey[key]?.removeAll { jobs[$0]?.phase.isOver == true }
         return nil
+    }
+
+    private mutating func dequeue(_ id: JobID, _ priority: Int32) {
+        guard let place = queued[priority]?.place(of: id) else { return }
+        queued[priority]?.remove(at: place)
+        if queued[priority]?.isEmpty == true { queued[priority] = nil }
     }
 
     private mutating func claimed(
@@ -109,13 +117,14 @@ struct QueueChecks {
         guard attempt.rawValue == job.attempts + 1 else {
             return ("attempts-grow", "attempt \(attempt) of job \(id) after \(job.attempts)")
         }
-        let first = queued.min { (-(jobs[$0]?.request.priority ?? 0), $0) < (-(jobs[$1]?.request.priority ?? 0), $1) }
-        if let first, first != id { return ("claims-in-order", "job \(id) is claimed before job \(first)") }
+        if let first = queued.keys.max().flatMap({ queued[$0]?.first }), first != id {
+            return ("claims-in-order", "job \(id) is claimed before job \(first)")
+        }
         if let problem = fleet.mayClaim(worker) { return ("who-may-claim", problem) }
         (job.phase, job.attempts, job.worker, job.lease) = (.running, attempt.rawValue, worker, Int64(lease))
         (job.heardAt, job.counter, job.pack, job.uploadedAt) = (header.time, 0, nil, nil)
         jobs[id] = job
-        queued.removeAll { $0 == id }
+        dequeue(id, job.request.priority)
         return nil
     }
 
@@ -172,7 +181,8 @@ struct QueueChecks {
         }
         guard job.cancelledAt == nil else { return ("a-cancel-ends", "job \(id) is requeued and cancelled") }
         jobs[id]?.phase = .queued
-        queued.insert(id, at: queued.firstIndex { $0 > id } ?? queued.count)
+        let ids = queued[job.request.priority] ?? []
+        queued[job.request.priority, default: []].insert(id, at: ids.placeBefore(id))
         return nil
     }
 
@@ -187,13 +197,30 @@ struct QueueChecks {
             return ("a-cancel-ends", "job \(id) is cancelled and fails with \(reason.rawValue)")
         }
         jobs[id]?.phase = .failed(reason)
-        queued.removeAll { $0 == id }
+        dequeue(id, job.request.priority)
         return ended(id)
     }
 
     private mutating func ended(_ id: JobID) -> (rule: String, detail: String)? {
         if let job = jobs[id], job.phase == .succeeded { succeeded[job.request.app, default: []].append(id) }
-        open.removeAll { $0 == id }
+        if let place = open.place(of: id) { open.remove(at: place) }
         return nil
+    }
+}
+
+extension [JobID] {
+    /// Of ascending ids: how many are smaller.
+    fileprivate func placeBefore(_ id: JobID) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] < id { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    fileprivate func place(of id: JobID) -> Int? {
+        let place = placeBefore(id)
+        return place < count && self[place] == id ? place : nil
     }
 }

@@ -40,17 +40,21 @@ struct TargetChecks {
             if fleet.status(region) == .removed { return ("removed-stays-removed", "region \(region) stores a pack") }
             stored[build, default: []].insert(region)
             manifests[build] = manifest
-        case .packLost(let build, let region, _): stored[build]?.remove(region)
+        case .packLost(let build, let region, _):
+            stored[build]?.remove(region)
+            if let left = stored[build] { noteGone(build, left, fleet) }
         }
-        noteGone(fleet)
         return nil
     }
 
     /// Once gone, its key is free: a new job may build it again.
+    private mutating func noteGone(_ build: BuildID, _ regions: Set<RegionName>, _ fleet: FleetChecks) {
+        if regions.allSatisfy({ fleet.status($0) == .removed }) { goneBuilds.insert(build) }
+    }
+
+    /// A region was removed.
     mutating func noteGone(_ fleet: FleetChecks) {
-        for (build, regions) in stored where regions.allSatisfy({ fleet.status($0) == .removed }) {
-            goneBuilds.insert(build)
-        }
+        for (build, regions) in stored { noteGone(build, regions, fleet) }
     }
 
     mutating func take(
@@ -74,6 +78,9 @@ struct TargetChecks {
             app: opening.request.app, request: opening.request, build: opening.build, revision: opening.id,
             isRunning: isRunning, deadline: opening.deadline)
     }
+
+    /// What a region should act on.
+    func newest(of app: AppName, in region: RegionName) -> Target? { effective(app, .region(region)) }
 
     private func effective(_ app: AppName, _ scope: TargetScope) -> Target? {
         let found = [targets[app]?[scope], targets[app]?[.global]].compactMap { $0 }

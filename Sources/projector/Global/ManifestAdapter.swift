@@ -62,10 +62,12 @@ struct RegionAdapter: OutputReader, PeerDirectory {
         }
     }
 
-    func peers(of region: RegionName, endpoint: String) async throws(Problem) -> [UInt8] {
+    func peers(
+        of region: RegionName, endpoint: String, at sequence: LogSequence?
+    ) async throws(Problem) -> [UInt8] {
         let client = RegionClient(endpoint: endpoint, actor: Self.actor, settings: .withoutRetries)
         let list: PeerList
-        do throws(ClientFailure) { list = try await client.peers() } catch { throw error.asProblem }
+        do throws(ClientFailure) { list = try await client.peers(at: sequence) } catch { throw error.asProblem }
         do { return [UInt8](try WireJSON.encode(list)) } catch {
             throw Problem(.internalFailure, "the peers of \(region) cannot be written: \(error)")
         }

@@ -10,6 +10,9 @@ package struct AlternativeLog: Sendable {
         case refused(Refusal)
     }
 
+    package typealias Rules =
+        @Sendable (GlobalState, GlobalCommand, DecisionContext) -> Decision<GlobalEvent, GlobalAnswer>
+
     package private(set) var state = Global.initialState
     /// One a command that led to events.
     package private(set) var batches: [FrameBatch] = []
@@ -18,8 +21,12 @@ package struct AlternativeLog: Sendable {
     package private(set) var now = Timestamp.zero
     private var epoch = Epoch.first
     private let codec = GlobalCodec()
+    private let rules: Rules
 
-    package init(identity: LogIdentity) { head = .start(of: identity) }
+    /// - Parameter rules: what decides; this version's own, if not given.
+    package init(identity: LogIdentity, rules: @escaping Rules = Global.decide) {
+        (head, self.rules) = (.start(of: identity), rules)
+    }
 
     package mutating func advance(to time: Timestamp) { now = max(now, time) }
 
@@ -28,7 +35,7 @@ package struct AlternativeLog: Sendable {
         let context = DecisionContext(
             now: now, actor: header.actor, key: header.key, isDerived: header.isDerived, sequence: head.sequence.next,
             epoch: epoch)
-        switch Global.decide(state, command, context) {
+        switch rules(state, command, context) {
         case .accepted(let events, let answer): return .accepted(events, answer)
         case .refused(let refusal): return .refused(refusal)
         }

@@ -1,6 +1,6 @@
 package import Domain
 
-/// Decides a recorded global log again under other settings.
+/// Decides a recorded global log again under other settings, or other rules.
 ///
 /// Held as recorded is the world outside: what people asked, what workers, regions and peers said, and when; who fell
 /// silent; the engine's own starts, stalls and clock. What the projectors do that look at the state alone (ends of
@@ -58,8 +58,11 @@ package struct WhatIf {
     private var ahead: [(command: GlobalCommand, time: Timestamp)] = []
 
     /// - Parameter change: applied to the settings of the start and to each that the log sets.
-    package init(identity: LogIdentity, change: @escaping @Sendable (inout Settings) -> Void) {
-        log = AlternativeLog(identity: identity)
+    package init(
+        identity: LogIdentity, rules: @escaping AlternativeLog.Rules = Global.decide,
+        change: @escaping @Sendable (inout Settings) -> Void
+    ) {
+        log = AlternativeLog(identity: identity, rules: rules)
         self.change = change
     }
 
