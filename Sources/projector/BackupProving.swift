@@ -66,7 +66,8 @@ struct BackupProving<A: Aggregate>: Service {
 
     /// The newest proof that the log tells of.
     private func lastProof() -> (sequence: LogSequence, time: Timestamp)? {
-        var (proof, end) = ((sequence: LogSequence, time: Timestamp)?.none, LogSequence.zero)
+        let start = (try? engine.store.anchor())?.position.sequence ?? .zero
+        var (proof, end) = ((sequence: LogSequence, time: Timestamp)?.none, start)
         while true {
             let before = end
             try? engine.store.lend(after: end, maximumFrames: 20_000) { header, type, revision, payload, _ in
