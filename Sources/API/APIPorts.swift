@@ -20,6 +20,9 @@ package protocol ManifestSigner: Sendable {
     /// Checks the manifest against its job and attempt, signs it, stores it durably as a blob, gives its digest. The
     /// same upload gives the same digest. A problem with status 422 when the manifest is not what it should be.
     func sign(_ upload: UnsignedUpload) async throws(Problem) -> Digest
+
+    /// The release key's signature over bytes that are not a manifest.
+    func signature(over bytes: [UInt8]) throws -> [UInt8]
 }
 
 /// One numbered object of an attempt's output, and the region that has it.

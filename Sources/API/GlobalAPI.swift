@@ -22,6 +22,8 @@ package struct GlobalAPI: Sendable {
         package var metrics: MetricsRegistry
         /// Told of every call that a region makes: how its silence is noticed.
         package var heard: @Sendable (RegionName) -> Void
+        /// Told where in the log a region is when it asks for more.
+        package var followed: @Sendable (RegionName, LogPosition) -> Void
         /// What the log's backup has come to; nil where there is none.
         package var backup: @Sendable () -> BackupBody?
 
@@ -29,9 +31,10 @@ package struct GlobalAPI: Sendable {
             engine: EngineService<Global>, views: any GlobalReads, manifests: any ManifestSigner,
             blobs: any BlobStore, output: any OutputReader, peers: any PeerDirectory, readiness: any Readiness,
             metrics: MetricsRegistry, heard: @escaping @Sendable (RegionName) -> Void = { _ in },
+            followed: @escaping @Sendable (RegionName, LogPosition) -> Void = { _, _ in },
             backup: @escaping @Sendable () -> BackupBody? = { nil }
         ) {
-            (self.heard, self.backup) = (heard, backup)
+            (self.heard, self.followed, self.backup) = (heard, followed, backup)
             (self.engine, self.views, self.manifests, self.blobs) = (engine, views, manifests, blobs)
             (self.output, self.peers, self.readiness, self.metrics) = (output, peers, readiness, metrics)
         }

@@ -21,6 +21,7 @@ extension GlobalAPI {
         let resumed = request.headers[ServingHeader.lastEventID].flatMap { plainDecimal($0) }
         let after = LogSequence(rawValue: try resumed ?? query.number("after") ?? 0)
         let follow = try query.flag("follow")
+        try await log.requireStored(after: after)
         let head = engine.head.sequence
         let lines: EventLines = isEventSource ? .serverSentEvents : .ndjson
         var response = Response(

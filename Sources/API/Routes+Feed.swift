@@ -11,12 +11,22 @@ import Wire
 extension GlobalAPI {
     func addFeedRoutes(to router: Router<ServingContext>) {
         router.get("/v1/feed", use: feed)
+        router.get("/v1/feed/snapshot", use: feedSnapshot)
     }
 
-    /// The global facts that concern one region, behind the position it has taken over. Answers when there are some, or
-    /// when the wait is over; the position moves on either way, and always stands at the end of a batch.
-    @Sendable private func feed(_ request: Request, _ context: ServingContext) async throws -> Response {
-        let query = try QueryParameters(request, allowed: ["region", "log", "epoch", "sequence", "chain", "wait"])
+    /// What the whole feed comes to, for a region whose next part is not kept any more.
+    @Sendable private func feedSnapshot(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let query = try QueryParameters(request, allowed: ["region"])
+        let region = try await follower(query)
+        let snapshot = try await look { state, position in RegionSnapshot(of: state, at: position, for: region) }
+        let answer = try FeedSnapshotAnswer(snapshot, sequence: snapshot.position.sequence) {
+            try world.manifests.signature(over: $0)
+        }
+        return try .json(answer, at: snapshot.position.sequence)
+    }
+
+    /// The region that asks, which has joined.
+    private func follower(_ query: QueryParameters) async throws(Problem) -> RegionName {
         guard let region = try query.value("region", "a region's name", { RegionName(rawValue: $0) }) else {
             throw Problem(.badQuery, "region is missing: name the region that follows")
         }
@@ -24,8 +34,18 @@ extension GlobalAPI {
             throw Problem(Refusal(.unknownRegion, "region \(region) has not joined: join first"))
         }
         world.heard(region)
+        return region
+    }
+
+    /// The global facts that concern one region, behind the position it has taken over. Answers when there are some, or
+    /// when the wait is over; the position moves on either way, and always stands at the end of a batch.
+    @Sendable private func feed(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let query = try QueryParameters(request, allowed: ["region", "log", "epoch", "sequence", "chain", "wait"])
+        let region = try await follower(query)
         let start = try followedPosition(query)
+        if start.log == engine.store.identity { try await log.requireStored(after: start.sequence) }
         try await checkChain(start)
+        world.followed(region, start)
         let part = try await followFeed(
             FeedPart(after: start, limits: settings.feed), region: region,
             waitMilliseconds: query.waitMilliseconds(settings.serving))

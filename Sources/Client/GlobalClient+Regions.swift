@@ -68,6 +68,10 @@ extension GlobalClient {
         return try await connection.get("/v1/feed", query: query, wait: wait)
     }
 
+    package func feedSnapshot(for region: RegionName) async throws(ClientFailure) -> FeedSnapshotAnswer {
+        try await connection.get("/v1/feed/snapshot", query: Self.query(("region", region)))
+    }
+
     // MARK: The whole
 
     package func status(at moment: LogMoment? = nil) async throws(ClientFailure) -> StatusBody {

@@ -27,7 +27,7 @@ struct BackupCommand: AsyncParsableCommand {
         let place = path ?? ProcessInfo.processInfo.environment["DROVER_DATA"] ?? ".drover"
         try await reportingFailures(to) {
             let home = try LogHome(in: place)
-            let log = try EventLog.open(directory: home.log, mode: .readOnly)
+            let log = try await LogPlace.open(home.log)
             let store = try await StorePlace.open(to, readOnly: false)
             var backup = LogBackup(of: log, kind: home.kind, blobs: try await home.openBlobs(), to: store)
             guard !once else {

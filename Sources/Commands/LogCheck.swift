@@ -18,7 +18,7 @@ enum LogCheck {
     static func run(_ path: String, log: String?) async throws -> VerifyCommand.Report {
         do {
             if StorePlace.holdsBackup(path) { return try await backup(path, log) }
-            return LogPlace.isDirectory(path) == false ? try export(path) : try environment(path)
+            return LogPlace.isDirectory(path) == false ? try export(path) : try await environment(path)
         } catch let failure as StoreFailure {
             return failed(path, failure.description, isDamage: failure.outcome == .damaged)
         } catch let failure as BlobFailure {
@@ -34,13 +34,23 @@ enum LogCheck {
 
     private static func tell(_ sequence: LogSequence) { Terminal.say("\(VerifyingChild.progressWord)\(sequence)") }
 
-    private static func environment(_ path: String) throws -> Report {
-        let log = try EventLog.open(directory: path, mode: .readOnly)
+    private static func environment(_ path: String) async throws -> Report {
+        let log = try await LogPlace.open(path)
         let found = try log.verify { done, _ in tell(done) }
         var report = Report(
             path: path, log: found.log, epoch: found.epoch, sequence: found.damage?.afterSequence ?? found.sequence,
             chainHash: found.chain, sound: found.isSound, message: found.damage?.message)
         guard found.isSound else { return report }
+        if found.archived > .zero { report.archived = found.archived }
+        if found.start.sequence > .zero {
+            report.after = found.start.sequence
+            let archive = try log.anchor()?.archive ?? ""
+            report.notes = [
+                "\(path): what is behind sequence \(found.start.sequence) alone was checked, and neither states nor views: "
+                    + "the events before are in the archive \(archive), which is not here"
+            ]
+            return report
+        }
         let home = try LogHome(log: path)
         switch home.kind {
         case .global: try judge(&report, log, Fold<Global>(of: log.identity, codec: GlobalCodec()))

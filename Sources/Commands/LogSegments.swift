@@ -24,7 +24,7 @@ package enum LogSegments {
         try await appearing(at: path) { part in
             let home = try LogHome(in: place)
             let store = try await DirectoryBlobStore.open(part)
-            let log = try EventLog.open(directory: home.log, mode: .readOnly)
+            let log = try await LogPlace.open(home.log)
             var backup = LogBackup(of: log, kind: home.kind, blobs: try await home.openBlobs(), to: store)
             let end = try await backup.round()
             guard end.sequence > .zero else {

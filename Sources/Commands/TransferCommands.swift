@@ -35,7 +35,7 @@ struct ExportCommand: AsyncParsableCommand {
         try await reportingFailures(output) {
             switch format {
             case .ndjson:
-                let log = try EventLog.open(directory: LogPlace.directory(in: place), mode: .readOnly)
+                let log = try await LogPlace.open(LogPlace.directory(in: place))
                 let end = try LogText.export(log, to: output)
                 try say(end, "\(output): everything to sequence \(end.sequence)", json: json)
             case .segments:

@@ -14,7 +14,8 @@ struct VerifyCommand: AsyncParsableCommand {
             PATH is a log's directory (with data.mdb), a data directory, whose logs are all checked, a file or directory \
             that export wrote, or a backup. Without it the running system's own is: its data directory must be on this \
             machine (--data, DROVER_DATA or ./.drover). The log may be in use. All events are folded afresh: the state \
-            hashes that the log records and the SQL views of a data directory must be what they amount to. \
+            hashes that the log records and the SQL views of a data directory must be what they amount to. What a log \
+            has in its archive alone is read from there, where that is at hand. \
             Exit 0 sound, 1 damaged.
             """)
 
@@ -43,11 +44,16 @@ struct VerifyCommand: AsyncParsableCommand {
         /// Of a backup or an export: named by its log, and missing or damaged there.
         var missingBlobs: Int?
 
-        /// What there is to say of snapshots that a start would pass over.
+        /// What is before was not looked at: it is in an archive that is not here.
+        var after: LogSequence?
+        /// What is before was read from the log's archive.
+        var archived: LogSequence?
+
+        /// What there is to say of snapshots that a start would pass over, and of an archive that is not here.
         var notes: [String]?
 
         enum CodingKeys: String, CodingKey {
-            case path, log, epoch, sequence, sound, message, unread, views, notes
+            case path, log, epoch, sequence, sound, message, unread, views, notes, after, archived
             case chainHash = "chain_hash"
             case stateHash = "state_hash"
             case stateHashes = "state_hashes"
@@ -83,6 +89,8 @@ struct VerifyCommand: AsyncParsableCommand {
         }
         let chain = "chain \(report.chainHash?.hex.prefix(16) ?? "")"
         var text = "\(report.path): sound to sequence \(report.sequence), \(chain)"
+        if let after = report.after { text += ", from sequence \(after) on" }
+        if let archived = report.archived { text += ", up to \(archived) in its archive" }
         if let count = report.stateHashes, count > 0 { text += ", \(count) recorded states" }
         if let views = report.views { text += ", views \(views)" }
         if let message = report.message { text += " (\(message))" }

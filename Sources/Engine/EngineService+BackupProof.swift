@@ -9,9 +9,11 @@ extension EngineService {
     /// from the end, so that it costs what came since.
     package func lastBackupProof() -> (sequence: LogSequence, time: Timestamp)? {
         let type = eventType(named: "backup-proved")
+        // What only the archive has is not looked through: its backup has proofs behind it.
+        let first = (try? store.anchor())?.position.sequence.rawValue ?? 0
         var end = head.sequence.rawValue
-        while end > 0 {
-            let start = end - min(end, Self.framesAtOnce)
+        while end > first {
+            let start = max(first, end - min(end, Self.framesAtOnce))
             var proof: (sequence: LogSequence, time: Timestamp)?
             // What cannot be read is the log's own trouble, and proves nothing.
             try? store.lend(after: LogSequence(rawValue: start), maximumFrames: Int(end - start)) {

@@ -61,7 +61,7 @@ package struct SeenPosition: Hashable, Sendable {
 package final class EngineService<A: Aggregate>: Sendable {
     private enum Work: Sendable {
         case command(any PendingCommand<A>)
-        case read(@Sendable (A.State, LogPosition, Timestamp) -> Void, onFailure: @Sendable (EngineFailure) -> Void)
+        case read(@Sendable (DurableState<A>, Timestamp) -> Void, onFailure: @Sendable (EngineFailure) -> Void)
 
         var isCommand: Bool {
             if case .command = self { true } else { false }
@@ -152,6 +152,8 @@ package final class EngineService<A: Aggregate>: Sendable {
             configuration.seen + snapshots.map { SeenPosition(holder: "a snapshot of the state is", position: $0) }
         for seen in seen {
             do {
+                // What only the archive has is proved by the anchor's chain.
+                if let anchor = try store.anchor(), seen.position.sequence < anchor.position.sequence { continue }
                 let here = try store.position(at: seen.position.sequence)
                 guard
                     case .freeze(let message) = FeedVerdict(
@@ -211,15 +213,40 @@ package final class EngineService<A: Aggregate>: Sendable {
     package func readNow<T: Sendable>(
         _ body: @escaping @Sendable (A.State, LogPosition, Timestamp) -> T
     ) async throws(EngineFailure) -> T {
+        try await readDurable { durable, now in body(durable.state, durable.position, now) }
+    }
+
+    private func readDurable<T: Sendable>(
+        _ body: @escaping @Sendable (DurableState<A>, Timestamp) -> T
+    ) async throws(EngineFailure) -> T {
         let result: Result<T, EngineFailure> = await withCheckedContinuation { continuation in
             put(
                 .read {
-                    continuation.resume(returning: .success(body($0, $1, $2)))
+                    continuation.resume(returning: .success(body($0, $1)))
                 } onFailure: {
                     continuation.resume(returning: .failure($0))
                 })
         }
         return try result.get()
+    }
+
+    /// Runs work on the log between two batches, on the writer's own thread: short, for commands wait meanwhile.
+    package func maintain<T: Sendable>(
+        _ work: @escaping @Sendable () throws(StoreFailure) -> T
+    ) async throws -> T {
+        try await readDurable { _, _ in Result { () throws(StoreFailure) in try work() } }.get()
+    }
+
+    /// Keeps a snapshot of the state as it is now, and returns where that is: a start needs no event before. Nil where no
+    /// snapshots are kept, a start would not believe this one, or another is just being written.
+    package func keepSnapshot() async throws -> LogPosition? {
+        guard configuration.snapshots != nil else { return nil }
+        let durable = try await readDurable { durable, _ in durable }
+        guard durable.unknownEvents == 0 else { return nil }
+        let result: Result<Bool, any Error> = await withCheckedContinuation { continuation in
+            keep(durable) { continuation.resume(returning: $0) }
+        }
+        return try result.get() ? durable.position : nil
     }
 
     /// Returns at once when the durable head is past `after`, else when it moves or the time is over.
@@ -287,17 +314,19 @@ package final class EngineService<A: Aggregate>: Sendable {
 
     /// Hashes a durable state beside the writer (which copies what it changes meanwhile) for its next batch, and keeps a
     /// snapshot of it. At most one at a time: a state that takes longer than its events is hashed less often.
-    private func keep(_ kept: DurableState<A>) {
+    ///
+    /// - Parameter done: told whether the snapshot is durable.
+    private func keep(_ kept: DurableState<A>, done: @escaping @Sendable (Result<Bool, any Error>) -> Void = { _ in }) {
         let isFree = hash.withLock { hash in
             defer { hash.isUnderWay = true }
             return !hash.isUnderWay
         }
-        guard isFree else { return }
+        guard isFree else { return done(.success(false)) }
         Thread.detachNewThread { [self] in
             // It takes seconds on a large state, and nobody waits for it.
             _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.keepingNiceness)
             defer { hash.withLock { $0.isUnderWay = false } }
-            guard let bytes = try? StateCodec.encode(kept.state) else { return }
+            guard let bytes = try? StateCodec.encode(kept.state) else { return done(.success(false)) }
             let digest = StateCodec.hash(bytes)
             if kept.isHashed {
                 hash.withLock { hash in
@@ -311,7 +340,9 @@ package final class EngineService<A: Aggregate>: Sendable {
                     StateSnapshot(
                         position: kept.position, fingerprint: A.reducerFingerprint, lastTime: kept.lastTime,
                         unknownEvents: kept.unknownEvents, state: bytes, digest: digest))
+                done(.success(true))
             } catch {
+                done(.failure(error))
                 logger.warning("a snapshot is not kept: the next start takes longer", metadata: ["reason": "\(error)"])
             }
         }
@@ -478,7 +509,7 @@ extension EngineService {
                 if let failure = turn.failure {
                     onFailure(failure)
                 } else {
-                    body(writer.core.state, writer.core.head, writer.core.clock.now)
+                    body(writer.durableState(), writer.core.clock.now)
                 }
             }
             return turn.failure

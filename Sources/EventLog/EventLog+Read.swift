@@ -24,27 +24,30 @@ extension EventLog {
 
     package func position(at sequence: LogSequence) throws(StoreFailure) -> LogPosition? {
         guard sequence != .zero else { return .start(of: identity) }
-        return try attempt {
-            try environment.read { transaction in
-                try Self.row(transaction, at: sequence.rawValue)?.position(in: identity)
-            }
+        return try reaching(sequence) { () throws(StoreFailure) in
+            try attempt { try environment.read { transaction in try position(transaction, at: sequence) } }
+        } archived: { (archive, anchor) throws(StoreFailure) in
+            try archive.position(at: sequence, before: anchor, of: self)
         }
+    }
+
+    private func position(_ transaction: borrowing Transaction, at sequence: LogSequence) throws -> LogPosition? {
+        let start = try Self.start(transaction, log: identity)
+        guard sequence > start.sequence else {
+            if sequence == start.sequence { return start }
+            throw BeforeAnchor()
+        }
+        return try Self.row(transaction, at: sequence.rawValue)?.position(in: identity)
     }
 
     /// Tells whether a position that left some process is on this log's chain.
     package func contains(_ position: LogPosition) throws(StoreFailure) -> PositionCheck {
         guard position.log == identity else { return .otherLog }
-        return try attempt {
-            try environment.read { transaction in
-                let head = try Self.head(transaction, log: identity)
-                if position.sequence > head.sequence { return .ahead(head) }
-                if position.sequence == .zero {
-                    return position.chain == .zero ? .onChain : .forked(lastCommon: nil)
-                }
-                guard let row = try Self.row(transaction, at: position.sequence.rawValue) else { return .notBatchEnd }
-                return row.position(in: identity) == position ? .onChain : .forked(lastCommon: nil)
-            }
-        }
+        let head = try head()
+        if position.sequence > head.sequence { return .ahead(head) }
+        if position.sequence == .zero { return position.chain == .zero ? .onChain : .forked(lastCommon: nil) }
+        guard let here = try self.position(at: position.sequence) else { return .notBatchEnd }
+        return here == position ? .onChain : .forked(lastCommon: nil)
     }
 
     /// The last of some positions, in growing order, that is on this log's chain: where to derive again from.
@@ -53,12 +56,37 @@ extension EventLog {
         return nil
     }
 
-    package func read(after sequence: LogSequence, maximumFrames: Int) throws(StoreFailure) -> [FrameBatch] {
-        try attempt {
-            try environment.read { transaction in
-                let rows = try Self.rows(transaction, after: sequence.rawValue, maximumFrames: maximumFrames)
-                return try frameBatches(transaction, rows, after: sequence.rawValue)
+    /// The end of the last batch that has nothing after a moment, among those that are stored here; nil for none.
+    package func lastEnd(before time: Timestamp) throws(StoreFailure) -> LogPosition? {
+        func batch(behind sequence: UInt64) throws(StoreFailure) -> FrameBatch? {
+            try read(after: LogSequence(rawValue: sequence), maximumFrames: 1).first
+        }
+        // Times never decrease: in `low` and before nothing is later, in `high` something is.
+        let start = try anchor()?.position.sequence.rawValue ?? 0
+        var (low, high, found) = (start, try head().sequence.rawValue, LogPosition?.none)
+        while low < high {
+            let middle = low + (high - low) / 2
+            guard let batch = try batch(behind: middle), let last = batch.frames.last else { break }
+            if last.header.time <= time {
+                (low, found) = (batch.end.sequence.rawValue, batch.end)
+            } else {
+                high = middle
             }
+        }
+        return found
+    }
+
+    package func read(after sequence: LogSequence, maximumFrames: Int) throws(StoreFailure) -> [FrameBatch] {
+        try reaching(sequence) { () throws(StoreFailure) in
+            try attempt {
+                try environment.read { transaction in
+                    let rows = try rows(transaction, after: sequence.rawValue, maximumFrames: maximumFrames)
+                    return try frameBatches(transaction, rows, after: sequence.rawValue)
+                }
+            }
+        } archived: { (archive, anchor) throws(StoreFailure) in
+            let batches = try archive.batches(after: sequence, maximumFrames, before: anchor, of: self)
+            return try attempt { try batches.map { try $0.frames(after: sequence) } }
         }
     }
 
@@ -68,17 +96,22 @@ extension EventLog {
             _ header: FrameHeader, _ type: UInt16, _ schemaRevision: UInt16, _ payload: Span<UInt8>, _ end: LogPosition?
         ) -> Void
     ) throws(StoreFailure) {
-        try attempt {
-            try environment.read { transaction in
-                let rows = try Self.rows(transaction, after: sequence.rawValue, maximumFrames: maximumFrames)
-                try Self.walk(transaction, rows, after: sequence.rawValue) { bytes, layout, row in
-                    let header = try FrameCodec.header(bytes, layout)
-                    let isLast = layout.sequence.rawValue == row.last
-                    body(
-                        header, layout.type, layout.schemaRevision, bytes.extracting(layout.payloadRange),
-                        isLast ? row.position(in: identity) : nil)
+        try reaching(sequence) { () throws(StoreFailure) in
+            try attempt {
+                try environment.read { transaction in
+                    let rows = try rows(transaction, after: sequence.rawValue, maximumFrames: maximumFrames)
+                    try Self.walk(transaction, rows, after: sequence.rawValue) { bytes, layout, row in
+                        let header = try FrameCodec.header(bytes, layout)
+                        let isLast = layout.sequence.rawValue == row.last
+                        body(
+                            header, layout.type, layout.schemaRevision, bytes.extracting(layout.payloadRange),
+                            isLast ? row.position(in: identity) : nil)
+                    }
                 }
             }
+        } archived: { (archive, anchor) throws(StoreFailure) in
+            let batches = try archive.batches(after: sequence, maximumFrames, before: anchor, of: self)
+            try attempt { for batch in batches { try batch.lend(after: sequence, to: body) } }
         }
     }
 
@@ -102,20 +135,29 @@ extension EventLog {
         return batches
     }
 
+    /// Where what is stored begins: the anchor, or the log's start.
+    static func start(_ transaction: borrowing Transaction, log: LogIdentity) throws -> LogPosition {
+        guard let stored = try copy(transaction, .anchor) else { return .start(of: log) }
+        guard let anchor = MetaRows.anchor(stored, of: log) else { throw MetaFailure.damaged(.anchor) }
+        return anchor
+    }
+
     /// The end of the log, after checking that both databases agree on it.
     static func head(_ transaction: borrowing Transaction, log: LogIdentity) throws -> LogPosition {
+        let start = try start(transaction, log: log)
         let row = try lastRow(transaction)
-        let last = row?.last ?? 0
+        let last = row?.last ?? start.sequence.rawValue
         let lastEvent = try transaction.last(Self.events) { key, _ in bigEndianNumber(key) }
         let count = try transaction.count(Self.events)
-        guard (lastEvent ?? 0) == last, count == last else {
+        let end = start.sequence.rawValue &+ count
+        guard (lastEvent ?? start.sequence.rawValue) == last, end == last else {
             throw DamageFound(
-                afterSequence: min(last, count),
+                afterSequence: min(last, end),
                 message:
                     "the batches end at \(last), the events at \(lastEvent.map { $0.map(String.init) ?? "?" } ?? "0"), "
-                    + "and there are \(count) of them")
+                    + "and there are \(count) of them behind \(start.sequence)")
         }
-        return row?.position(in: log) ?? .start(of: log)
+        return row?.position(in: log) ?? start
     }
 
     private static func lastRow(_ transaction: borrowing Transaction) throws -> BatchRow? {
@@ -141,10 +183,12 @@ extension EventLog {
 
     /// The rows of whole batches after a sequence: one at least where there is one, then until they hold
     /// `maximumFrames`. They follow one another without a gap and end at the head if they are all.
-    static func rows(
+    func rows(
         _ transaction: borrowing Transaction, after sequence: UInt64, maximumFrames: Int
     ) throws -> [BatchRow] {
         guard sequence < .max else { return [] }
+        let start = try Self.start(transaction, log: identity).sequence.rawValue
+        guard sequence >= start else { throw BeforeAnchor() }
         var rows: [BatchRow] = []
         var sound = sequence
         var isEnd = true
@@ -161,16 +205,18 @@ extension EventLog {
             isEnd = sound - sequence < UInt64(clamping: max(1, maximumFrames))
             return isEnd
         }
-        if isEnd { try checkEnd(transaction, after: sequence, sound: sound) }
+        if isEnd { try Self.checkEnd(transaction, behind: start, after: sequence, sound: sound) }
         return rows
     }
 
     /// There are no further rows: the log must end here, or lie before the sequence altogether.
-    private static func checkEnd(_ transaction: borrowing Transaction, after sequence: UInt64, sound: UInt64) throws {
-        let count = try transaction.count(Self.events)
-        let isSound = sound == sequence ? count <= sequence : count == sound
+    private static func checkEnd(
+        _ transaction: borrowing Transaction, behind start: UInt64, after sequence: UInt64, sound: UInt64
+    ) throws {
+        let end = start &+ (try transaction.count(Self.events))
+        let isSound = sound == sequence ? end <= sequence : end == sound
         guard isSound else {
-            throw DamageFound(afterSequence: sound, message: "its batches end there, its events at \(count)")
+            throw DamageFound(afterSequence: sound, message: "its batches end there, its events at \(end)")
         }
     }
 

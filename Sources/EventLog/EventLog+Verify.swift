@@ -2,6 +2,7 @@ import Codec
 package import Domain
 import LMDB
 package import Ports
+import Synchronization
 
 /// What a check of a whole log found.
 package struct VerifyReport: Hashable, Sendable {
@@ -12,6 +13,10 @@ package struct VerifyReport: Hashable, Sendable {
     }
 
     package var log: LogIdentity
+    /// Where the check began: the log's start, or an anchor whose archive is not at hand.
+    package var start: LogPosition
+    /// What was read from the archive ends here; zero for a log without one.
+    package var archived: LogSequence = .zero
     /// The position at the end of what is sound.
     package var end: LogPosition
     package var frames: UInt64
@@ -27,30 +32,38 @@ package struct VerifyReport: Hashable, Sendable {
 
 extension EventLog {
     /// Checks every frame, every batch's chain, every key and the counts of all three databases, up to the head that it
-    /// finds at its start. It may run in a reader while the writer is at work; it holds no transaction for long.
+    /// finds at its start; what is behind an anchor in the archive, where that is at hand. It may run in a reader while the writer is at work; it holds no transaction for long.
     ///
     /// Damage is in the report; a failure is one of reading at all. LMDB itself can crash on a damaged page: run it in
     /// a process that may.
     package func verify(
         progress: (_ done: LogSequence, _ of: LogSequence) -> Void = { _, _ in }
     ) throws(StoreFailure) -> VerifyReport {
-        var report = VerifyReport(log: identity, end: .start(of: identity), frames: 0, batches: 0, damage: nil)
-        var redactions = Redactions()
+        let origin = LogPosition.start(of: identity)
+        var report = VerifyReport(log: identity, start: origin, end: origin, frames: 0, batches: 0, damage: nil)
+        var walk = Walk()
         do {
-            let target = try environment.read { transaction in try checkedTarget(transaction) }
-            while report.sequence.rawValue < target.sequence {
-                try environment.read { transaction in try verify(transaction, until: target, &report, &redactions) }
-                progress(report.sequence, LogSequence(rawValue: target.sequence))
+            var target = try environment.read { transaction in try checkedTarget(transaction) }
+            while report.sequence < target.end.sequence {
+                do {
+                    try environment.read { transaction in try verify(transaction, until: target, &report, &walk) }
+                } catch is BeforeAnchor {
+                    if try verifyArchive(target, &report, &walk, progress) { continue }
+                    target = try environment.read { transaction in try checkedTarget(transaction) }
+                    (report.start, report.end, report.frames, report.batches) = (target.start, target.start, 0, 0)
+                    walk = Walk()
+                }
+                progress(report.sequence, target.end.sequence)
             }
-            guard report.batches == target.batches else {
+            guard walk.counted == target.batches else {
                 throw DamageFound(
                     afterSequence: report.sequence.rawValue,
-                    message: "there are \(report.batches) batches, and a count of \(target.batches)")
+                    message: "there are \(walk.counted) batches, and a count of \(target.batches)")
             }
         } catch {
             report.damage = try damage(error, soundUntil: report.sequence)
         }
-        if report.isSound, let sequence = redactions.unrecorded {
+        if report.isSound, let sequence = walk.redactions.unrecorded {
             report.damage = VerifyReport.Damage(
                 afterSequence: LogSequence(rawValue: sequence - 1),
                 message: "event \(sequence) holds something else than was written, and no later event says so")
@@ -88,15 +101,59 @@ extension EventLog {
     }
 
     private struct VerifyTarget {
-        var sequence: UInt64
+        var start, end: LogPosition
+        /// Between the two.
         var batches: UInt64
+    }
+
+    private struct Walk {
+        var redactions = Redactions()
+        /// Batches behind the target's start.
+        var counted: UInt64 = 0
+    }
+
+    /// Goes on in the archive, up to the anchor; false where that is not at hand.
+    private func verifyArchive(
+        _ target: VerifyTarget, _ report: inout VerifyReport, _ walk: inout Walk,
+        _ progress: (_ done: LogSequence, _ of: LogSequence) -> Void
+    ) throws -> Bool {
+        guard let anchor = try anchor(), let archive = archive.withLock({ $0 }) else { return false }
+        defer { archive.rest() }
+        while report.sequence < anchor.position.sequence {
+            let batches = try archive.batches(
+                after: report.sequence, settings.verifyFramesPerTransaction, before: anchor, of: self)
+            for batch in batches {
+                guard try StoredBatch(after: report.end, bytes: batch.bytes, ends: batch.ends) == batch else {
+                    throw DamageFound(
+                        afterSequence: report.sequence.rawValue,
+                        message: "the archive's chain breaks at \(batch.end.sequence)")
+                }
+                for index in batch.ends.indices {
+                    let bytes = Array(batch.bytes[batch.range(index)])
+                    let layout = try FrameLayout(bytes.span)
+                    if !layout.isRedacted || layout.hasSubstitute { _ = try FrameCodec.decode(bytes.span, layout) }
+                    walk.redactions.take(bytes, layout)
+                }
+                if batch.first > target.start.sequence { walk.counted += 1 }
+                (report.end, report.archived) = (batch.end, batch.end.sequence)
+                (report.frames, report.batches) = (report.frames + UInt64(batch.ends.count), report.batches + 1)
+            }
+            progress(report.sequence, target.end.sequence)
+        }
+        guard report.end == anchor.position else {
+            throw DamageFound(
+                afterSequence: report.sequence.rawValue,
+                message: "the archive \(archive.place) does not lead to the anchor \(anchor.position.sequence)")
+        }
+        return true
     }
 
     private func checkedTarget(_ transaction: borrowing Transaction) throws -> VerifyTarget {
         let rows = try Self.metaRows(transaction)
         let metaCount = try transaction.count(Self.meta)
         let databases = try transaction.countDatabases()
-        guard rows.identity == identity, metaCount == MetaRows.count, databases == UInt64(Self.databaseNames.count)
+        guard rows.identity == identity, metaCount == UInt64(rows.keys.count),
+            databases == UInt64(Self.databaseNames.count)
         else {
             throw DamageFound(
                 afterSequence: 0,
@@ -104,17 +161,19 @@ extension EventLog {
                     "its meta database has \(metaCount) rows of the log \(rows.identity) beside \(databases) databases")
         }
         let head = try Self.head(transaction, log: identity)
-        return VerifyTarget(sequence: head.sequence.rawValue, batches: try transaction.count(Self.batches))
+        return VerifyTarget(
+            start: try Self.start(transaction, log: identity), end: head, batches: try transaction.count(Self.batches))
     }
 
     private func verify(
         _ transaction: borrowing Transaction, until target: VerifyTarget, _ report: inout VerifyReport,
-        _ redactions: inout Redactions
+        _ walk: inout Walk
     ) throws {
         let start = report.sequence.rawValue
-        let rows = try Self.rows(
+        let rows = try rows(
             transaction, after: start,
-            maximumFrames: min(settings.verifyFramesPerTransaction, Int(clamping: target.sequence - start)))
+            maximumFrames: min(settings.verifyFramesPerTransaction, Int(clamping: target.end.sequence.rawValue - start))
+        )
         var chain = BatchChain(after: report.chain, first: report.sequence, count: 0)
         var buffer: [UInt8] = []
         var result = report
@@ -129,7 +188,7 @@ extension EventLog {
             }
             if !layout.isRedacted || layout.hasSubstitute { _ = try FrameCodec.decode(bytes, layout) }
             chain.add(buffer[...], layout)
-            redactions.take(buffer, layout)
+            walk.redactions.take(buffer, layout)
             guard layout.sequence.rawValue == row.last else { return }
             guard row.first == result.sequence.rawValue + 1, chain.end() == row.chain,
                 row.epoch >= result.epoch.rawValue
@@ -138,6 +197,7 @@ extension EventLog {
             result.end = row.position(in: identity)
             result.frames += UInt64(row.count)
             result.batches += 1
+            if row.first > target.start.sequence.rawValue { walk.counted += 1 }
         }
     }
 

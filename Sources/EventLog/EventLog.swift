@@ -55,6 +55,8 @@ package final class EventLog: LogStore {
     let readQueue: DispatchQueue
     /// Set by a commit whose outcome is unknown: only `reopen` goes on from there.
     let needsReopen = Mutex(false)
+    /// Where batches before the anchor are read from; nil where that is not at hand.
+    let archive = Mutex<LogArchive?>(nil)
     /// Since the readers were looked at.
     let appends = Mutex(0)
     /// Nil in a reader.
@@ -165,8 +167,11 @@ package final class EventLog: LogStore {
         let format = try copy(transaction, .format)
         let identity = try copy(transaction, .identity)
         let created = try copy(transaction, .created)
+        let (anchor, archive) = (try copy(transaction, .anchor), try copy(transaction, .archive))
         return try MetaRows { key in
             switch key {
+            case .anchor: anchor
+            case .archive: archive
             case .format: format
             case .identity: identity
             case .created: created
@@ -174,7 +179,7 @@ package final class EventLog: LogStore {
         }
     }
 
-    private static func copy(_ transaction: borrowing Transaction, _ key: MetaRows.Key) throws -> [UInt8]? {
+    static func copy(_ transaction: borrowing Transaction, _ key: MetaRows.Key) throws -> [UInt8]? {
         try transaction.value(Self.meta, key: Array(key.rawValue.utf8).span) { value in
             value.indices.map { value[$0] }
         }

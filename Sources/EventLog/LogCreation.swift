@@ -33,24 +33,22 @@ enum LogCreation {
         guard !FileManager.default.fileExists(atPath: "\(directory)/data.mdb") else { return }
         do {
             let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
-            try create(directory: directory, identity: identity ?? randomIdentity(), created: now, settings: settings)
+            let rows = MetaRows(identity: identity ?? randomIdentity(), created: now)
+            try create(directory: directory, rows, settings: settings)
         } catch {
             throw StoreFailure(error, directory: directory)
         }
     }
 
-    static func create(
-        directory: String, identity: LogIdentity, created: Timestamp, settings: EventLog.Settings
-    ) throws {
+    static func create(directory: String, _ rows: MetaRows, settings: EventLog.Settings) throws {
         let work = "\(directory)/\(workName)"
         if FileManager.default.fileExists(atPath: work) { try FileManager.default.removeItem(atPath: work) }
         try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: false)
-        let rows = MetaRows(identity: identity, created: created)
         let environment = try Environment.open(directory: work, options: options(settings, access: .create))
         do {
             defer { environment.close() }
             try environment.write { transaction in
-                for key in MetaRows.Key.allCases {
+                for key in rows.keys {
                     try transaction.put(
                         EventLog.meta, key: Array(key.rawValue.utf8).span, value: rows.value(key).span,
                         appending: false)

@@ -40,6 +40,13 @@ package enum LogRedaction {
     ) throws -> LogPosition {
         let log = try EventLog.open(directory: directory, mode: .write)
         let head = try log.head()
+        if let anchor = try log.anchor(), sequence <= anchor.position.sequence {
+            throw StoreFailure(
+                code: "archived",
+                message: "event \(sequence) is in the archive \(anchor.archive) alone, the log begins behind sequence "
+                    + "\(anchor.position.sequence): an archive cannot be redacted",
+                outcome: .unchanged)
+        }
         guard sequence > .zero, sequence <= head.sequence else {
             throw StoreFailure(
                 code: "not-found",
@@ -93,11 +100,13 @@ package enum LogRedaction {
         record: (_ lastTime: Timestamp) throws -> Frame
     ) throws -> (log: EventLog, end: LogPosition) {
         try LogCreation.makeDirectory(work)
+        let anchor = try log.anchor()
         try LogCreation.create(
-            directory: work, identity: log.identity, created: log.created, settings: log.settings)
+            directory: work, MetaRows(identity: log.identity, created: log.created, anchor: anchor),
+            settings: log.settings)
         let copy = try EventLog.open(directory: work, mode: .write, settings: log.settings)
         let head = try log.head()
-        var position = LogPosition.start(of: log.identity)
+        var position = anchor?.position ?? .start(of: log.identity)
         while position.sequence < head.sequence {
             var batches = try log.readStored(after: position, maximumFrames: framesAtOnce)
             for (index, batch) in batches.enumerated() where batch.first <= sequence && sequence <= batch.end.sequence {

@@ -121,6 +121,12 @@ extension EventLog {
         }
     }
 
+    /// The same, and over when the time is.
+    func pause(after sequence: LogSequence, atMost milliseconds: Int) async {
+        guard !isReadOnly else { return await pause(after: sequence) }
+        _ = await waitForAppend(after: sequence, timeoutMilliseconds: milliseconds)
+    }
+
     /// Runs blocking work on this log's own thread, never on the cooperative pool.
     package func offPool<Result: Sendable>(
         _ work: @escaping @Sendable () throws(StoreFailure) -> Result

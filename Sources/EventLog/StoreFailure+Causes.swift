@@ -8,6 +8,9 @@ struct DamageFound: Error {
     var message: String
 }
 
+/// What is asked for is before the anchor.
+struct BeforeAnchor: Error {}
+
 extension StoreFailure {
     /// What anything below this room threw, as the port's failure.
     init(_ error: any Error, directory: String) {
@@ -21,6 +24,8 @@ extension StoreFailure {
                     "the log in \(directory) is damaged after sequence \(damage.afterSequence): \(damage.message); "
                     + "restore a backup or the archive",
                 outcome: .damaged)
+        case is BeforeAnchor:
+            self.init(code: "archived", message: "\(directory) has no events before its anchor", outcome: .unchanged)
         case let failure as MetaFailure: self.init(failure, directory: directory)
         case let failure as FrameFailure: self.init(failure, directory: directory)
         default: self.init(code: "io", message: "\(directory): \(error)", outcome: .unchanged)

@@ -100,6 +100,14 @@ extension Transaction {
         }
     }
 
+    /// Takes an entry away; `missing` when there is none.
+    package borrowing func delete(_ database: Environment.Database, key: borrowing Span<UInt8>) throws {
+        try unsafe key.withUnsafeBufferPointer { key in
+            var key = unsafe MDB_val(key)
+            unsafe try check(mdb_del(handle, opened.databases[database.index], &key, nil), "deleting")
+        }
+    }
+
     /// Lends the last entry; nil when the database is empty.
     package borrowing func last<Result>(
         _ database: Environment.Database, _ body: (_ key: Span<UInt8>, _ value: Span<UInt8>) throws -> Result

@@ -110,3 +110,11 @@ extension PackDraft {
         return try Manifest.addSignature(unsigned, signer)
     }
 }
+
+/// Signatures of the release key over other bytes than a manifest's.
+package enum PackSignature {
+    package static func isValid(_ signature: [UInt8], over bytes: [UInt8], publicKey: [UInt8]) -> Bool {
+        (try? Curve25519.Signing.PublicKey(rawRepresentation: publicKey))?
+            .isValidSignature(signature, for: Data(bytes)) ?? false
+    }
+}

@@ -32,11 +32,36 @@ package protocol LogStore: AnyObject, Sendable {
     /// The position at the end of the batch that ends at exactly this sequence; nil when no batch ends there.
     func position(at sequence: LogSequence) throws(StoreFailure) -> LogPosition?
 
+    /// Where what is stored here begins, when that is not the log's start. What was before is read from its archive where
+    /// that is at hand; else reading it fails with `archived`.
+    func anchor() throws(StoreFailure) -> LogAnchor?
+
     /// Closes and opens the storage again after a failed or unknown append.
     func reopen() throws(StoreFailure)
 }
 
+/// Where the stored part of a log begins: the end of the last batch that is in the archive alone.
+package struct LogAnchor: Hashable, Sendable {
+    package var position: LogPosition
+    /// The place of the archive, in its owner's words.
+    package var archive: String
+
+    package init(position: LogPosition, archive: String) { (self.position, self.archive) = (position, archive) }
+
+    /// What is answered about a sequence before the anchor where the archive is not at hand.
+    package func archived(_ sequence: LogSequence) -> StoreFailure {
+        StoreFailure(
+            code: "archived",
+            message:
+                "the log begins behind sequence \(position.sequence) here; what is behind \(sequence) is in the archive "
+                + "\(archive): ask where that is at hand, or restore it (`drover restore`)",
+            outcome: .unchanged)
+    }
+}
+
 extension LogStore {
+    package func anchor() throws(StoreFailure) -> LogAnchor? { nil }
+
     /// Out of what `read` copies.
     package func lend(
         after sequence: LogSequence, maximumFrames: Int,

@@ -2,6 +2,7 @@ import Client
 import Domain
 import Engine
 import Logging
+import Packs
 import ServiceLifecycle
 import Wire
 
@@ -61,6 +62,9 @@ struct FeedFollower: Service {
             try await submit(.take(from: sequence, facts, position))
             await keeper.tidy(Set(facts.compactMap(\.fact.namedBuild)))
             return machine.took()
+        case .adopt:
+            try await adopt()
+            return machine.took()
         case .goBack(let common):
             logger.warning("forked: deriving again", metadata: ["from": "\(common.sequence)"])
             try await keeper.dropBranch(after: common.sequence)
@@ -86,10 +90,24 @@ struct FeedFollower: Service {
             let part = try await upstream.feed(after: position, wait: WireDuration(milliseconds: milliseconds))
             return machine.answered(part.facts, part.position)
         } catch {
-            guard case .problem(let problem) = error, problem.code == RefusalCode.forked.rawValue else { throw error }
+            guard case .problem(let problem) = error else { throw error }
+            if problem.transportCode == .archived { return machine.archived(anchor: problem.position) }
+            guard problem.code == RefusalCode.forked.rawValue else { throw error }
             logger.warning("the leader's log has gone another way", metadata: ["problem": "\(problem.detail)"])
             return machine.forked(origin: problem.position)
         }
+    }
+
+    /// Killed before the commit, the region asks again; after it, it follows from there.
+    private func adopt() async throws {
+        let answer = try await upstream.feedSnapshot()
+        guard let key = keys.value else { throw ClientFailure.badAnswer("the release key is not known yet") }
+        let snapshot = try answer.snapshot { PackSignature.isValid($0, over: $1, publicKey: key) }
+        logger.warning(
+            "the global process has not kept what follows: a snapshot is taken",
+            metadata: ["sequence": "\(snapshot.position.sequence)", "facts": "\(snapshot.facts.count)"])
+        try await submit(.adopt(snapshot))
+        await keeper.tidy(Set(snapshot.facts.compactMap(\.namedBuild)))
     }
 
     private func submit(_ command: RegionCommand) async throws {

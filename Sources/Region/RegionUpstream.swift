@@ -7,6 +7,8 @@ package import Wire
 package protocol RegionUpstream: Sendable {
     func join(endpoint: String) async throws(ClientFailure)
     func feed(after position: LogPosition?, wait: WireDuration) async throws(ClientFailure) -> FeedAnswer
+    /// What the whole feed up to now comes to, signed.
+    func feedSnapshot() async throws(ClientFailure) -> FeedSnapshotAnswer
     func report(_ levels: [RegionLevel]) async throws(ClientFailure)
     func packStored(
         _ build: BuildID, _ attempt: AttemptNumber, manifest: Digest
@@ -36,6 +38,10 @@ package struct HTTPUpstream: RegionUpstream {
 
     package func feed(after position: LogPosition?, wait: WireDuration) async throws(ClientFailure) -> FeedAnswer {
         try await client.feed(for: name, after: position, wait: wait)
+    }
+
+    package func feedSnapshot() async throws(ClientFailure) -> FeedSnapshotAnswer {
+        try await client.feedSnapshot(for: name)
     }
 
     package func report(_ levels: [RegionLevel]) async throws(ClientFailure) {

@@ -262,6 +262,11 @@ final class GlobalNode {
             answer: answer)
     }
 
+    func snapshot(for region: RegionName, answer: @escaping (RegionSnapshot) -> Void) {
+        hear(region)
+        host.read { state, head, _ in answer(RegionSnapshot(of: state, at: head, for: region)) }
+    }
+
     private func feed(
         _ start: FeedPart, for region: RegionName, deadline: Int64, answer: @escaping (FeedCallAnswer) -> Void
     ) {

@@ -142,6 +142,13 @@ final class RegionNode {
                 tidy(Set(facts.compactMap(\.fact.namedBuild)))
                 perform(isDone ? feed.took() : feed.failed())
             }
+        case .adopt:
+            call("snapshot") { [self] answer in
+                global.snapshot(for: name, answer: answer)
+            } then: { [self] (snapshot: RegionSnapshot?) in
+                guard let snapshot else { return perform(feed.failed()) }
+                submit(.adopt(snapshot)) { [self] in perform($0 ? feed.took() : feed.failed()) }
+            }
         case .goBack(let common):
             world.counts.note("region went back")
             host.read { [self] state, _, _ in

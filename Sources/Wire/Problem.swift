@@ -13,7 +13,8 @@ package struct Problem: Error, Hashable, Sendable, Codable, CustomStringConverti
     package var code: String
     /// The sequence at which the command was refused; nil where no decision was made.
     package var sequence: LogSequence?
-    /// With code `forked`: the last position that the caller's log and this one have in common.
+    /// With code `forked`: the last position that the caller's log and this one have in common. With `archived`: the
+    /// anchor, behind which the log is stored.
     package var position: LogPosition?
 
     package init(
@@ -61,6 +62,8 @@ package enum TransportCode: String, Hashable, Sendable, CaseIterable {
     case notReady = "not-ready"
     case busy
     case forked
+    /// What is asked for is not in the log any more: it is in the archive that the detail names.
+    case archived
     case badSQL = "bad-sql"
     /// Another process that must answer (a region) does not.
     case unreachable
@@ -76,6 +79,7 @@ package enum TransportCode: String, Hashable, Sendable, CaseIterable {
         case .foreignHost: 421
         case .foreignOrigin: 403
         case .forked: 409
+        case .archived: 410
         case .viewsBehind, .outcomeUnknown, .notReady, .busy: 503
         case .unreachable: 502
         case .internalFailure: 500
@@ -99,6 +103,7 @@ package enum TransportCode: String, Hashable, Sendable, CaseIterable {
         case .notReady: "The server is not ready"
         case .busy: "The server has too much to do"
         case .forked: "The position is not on this log's chain"
+        case .archived: "That part of the log is in its archive"
         case .badSQL: "The query cannot be answered"
         case .unreachable: "Another server does not answer"
         case .internalFailure: "The server failed"

@@ -1,4 +1,5 @@
 package import Domain
+import Foundation
 
 /// `POST /v1/regions/{name}/join`.
 package struct RegionJoinBody: WireRequest, Hashable {
@@ -65,5 +66,39 @@ package struct FeedAnswer: Hashable, Sendable, Codable {
 
     package init(facts: [TakenFact], position: LogPosition, sequence: LogSequence) {
         (self.facts, self.position, self.sequence) = (facts, position, sequence)
+    }
+}
+
+/// `GET /v1/feed/snapshot`: what the whole feed of one region comes to, signed by the release key.
+package struct FeedSnapshotAnswer: Hashable, Sendable, Codable {
+    /// A snapshot as JSON: the signature is over these very bytes, behind `purpose`.
+    package var body: String
+    /// Hexadecimal.
+    package var signature: String
+    package var sequence: LogSequence
+
+    /// Nothing else that the key signs begins like this.
+    private static let purpose = "drover feed snapshot 1\n"
+
+    package init(
+        _ snapshot: RegionSnapshot, sequence: LogSequence, signing: ([UInt8]) throws -> [UInt8]
+    ) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        body = String(decoding: try encoder.encode(snapshot), as: UTF8.self)
+        signature = hexadecimal(try signing(Array((Self.purpose + body).utf8)))
+        self.sequence = sequence
+    }
+
+    /// Fails unless the signature is the key's.
+    package func snapshot(
+        isValid: (_ signature: [UInt8], _ bytes: [UInt8]) -> Bool
+    ) throws(Problem) -> RegionSnapshot {
+        guard let signature = bytesFromHex(signature), isValid(signature, Array((Self.purpose + body).utf8)) else {
+            throw Problem(.invalid, "the snapshot is not signed by the release key that this region knows")
+        }
+        do { return try JSONDecoder().decode(RegionSnapshot.self, from: Data(body.utf8)) } catch {
+            throw Problem(.invalid, "the snapshot cannot be read, though it is signed: upgrade this region (\(error))")
+        }
     }
 }

@@ -20,27 +20,61 @@ struct BackupOptions: ParsableArguments {
     @Option(help: "How often the backup is restored and compared with the running engine (default 24).")
     var backupProofHours: UInt32?
 
+    @Option(
+        help: ArgumentHelp(
+            "How long the log keeps events that the backup holds as well, as in 30d or 12h; `forever` keeps them all.",
+            discussion: "Older ones are in the backup alone then, and read from there (default 30d with --backup-to).",
+            valueName: "time"))
+    var keepLog: String?
+
     static let standardProofHours: UInt32 = 24
+    static let standardKeepLog = "30d"
+
+    /// Where the backup is; nil where none is wanted.
+    func place(_ settings: RoleSettings) -> String? {
+        settings.text(backupTo, "backup-to").flatMap { $0.isEmpty ? nil : URL(filePath: $0).path }
+    }
+
+    /// Nil for ever.
+    private func keepSeconds(_ settings: RoleSettings) throws -> Int64? {
+        let given = settings.text(keepLog, "keep-log")
+        if let given, given != "forever", place(settings) == nil {
+            throw UsageProblem(
+                "--keep-log \(given) needs --backup-to: events leave the log only for an archive that holds them")
+        }
+        let text = given ?? Self.standardKeepLog
+        return text == "forever" ? nil : try seconds(text, flag: "keep-log")
+    }
 
     /// The services of a role's backup; none where none is wanted.
     func backup<A: Aggregate>(
         _ settings: RoleSettings, _ place: RolePlace, log: EventLog, kind: LogKind, engine: EngineService<A>,
-        blobs: any BlobStore, metrics: MetricsRegistry, logger: Logger
+        blobs: any BlobStore, metrics: MetricsRegistry, logger: Logger,
+        needed: @escaping @Sendable () -> [LogPosition] = { [] }
     ) throws -> (status: BackupStatus, services: [any Service])? {
-        guard let to = settings.text(backupTo, "backup-to"), !to.isEmpty else { return nil }
+        let keepSeconds = try keepSeconds(settings)
+        guard let to = self.place(settings) else { return nil }
         let hours = try settings.number(backupProofHours, "backup-proof-hours") ?? Self.standardProofHours
         guard (1...8760).contains(hours) else {
             throw UsageProblem("--backup-proof-hours is \(hours): it must be 1 to 8760")
         }
-        let status = BackupStatus(place: URL(filePath: to).path, metrics: metrics)
+        let (status, wanted) = (BackupStatus(place: to, metrics: metrics), SealingWish())
         // A backup that is ahead of the log proves a loss; only a log with epochs of its own can go on from one.
-        let keeping = BackupKeeping(log: log, kind: kind, blobs: blobs, status: status, logger: logger) { lost in
+        let keeping = BackupKeeping(
+            log: log, kind: kind, blobs: blobs, status: status, wanted: wanted, logger: logger
+        ) { lost in
             if kind == .global { await engine.freeze(lost) }
         }
         let proving = BackupProving<A>(
             engine: engine, status: status, scratch: place.data + "/backup-proof", intervalSeconds: Int64(hours) * 3600,
             logger: logger)
-        return (status, [keeping, proving])
+        let trimming = keepSeconds.map {
+            LogKeeping<A>(
+                log: log, engine: engine, place: to, keepSeconds: $0, wanted: wanted, needed: needed, logger: logger)
+        }
+        var services: [any Service] = [keeping, proving]
+        if let trimming { services.append(trimming) }
+        return (status, services)
     }
 }
 
@@ -104,6 +138,7 @@ struct BackupKeeping: Service {
     let kind: LogKind
     let blobs: any BlobStore
     let status: BackupStatus
+    let wanted: SealingWish
     let logger: Logger
     /// The backup holds what the log has lost.
     let onLoss: @Sendable (String) async -> Void
@@ -123,7 +158,7 @@ struct BackupKeeping: Service {
 
     private func keep(_ store: DirectoryBlobStore) async {
         var backup = LogBackup(of: log, kind: kind, blobs: blobs, to: store)
-        await backup.follow { result in
+        await backup.follow(sealing: { wanted.position }) { result in
             switch result {
             case .success(let end): status.reached(end)
             case .failure(let failure):

@@ -47,6 +47,7 @@ struct RegionCommandLine: AsyncParsableCommand {
         let logger = try makeLogger("drover.region.\(name)", options, settings)
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
+        try await useArchive(of: log, backup: backup.place(settings), logger)
         let clock = SystemClock()
         var configuration = EngineConfiguration(version: droverVersion)
         try snapshots.change(&configuration, data: place.data, settings)

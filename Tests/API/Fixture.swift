@@ -174,6 +174,8 @@ struct FixtureSigner: ManifestSigner {
     let blobs: MemoryBlobs
     var publicKey: [UInt8] { Array(repeating: 7, count: 32) }
 
+    func signature(over bytes: [UInt8]) throws -> [UInt8] { [7, UInt8(truncatingIfNeeded: bytes.count)] }
+
     func sign(_ upload: UnsignedUpload) async throws(Problem) -> Digest {
         guard upload.manifest.hasPrefix("\(upload.app) \(upload.job) \(upload.attempt)") else {
             throw Problem(.invalid, "the manifest is of another attempt")

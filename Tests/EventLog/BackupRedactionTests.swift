@@ -142,4 +142,26 @@ import Testing
         _ = try await backup.round()
         #expect(try holders().isEmpty)
     }
+
+    /// What the log still has is redacted behind its anchor, which stays; what only the archive has is not.
+    @Test func aLogWithAnAnchorIsRedactedBehindIt() async throws {
+        try await make([20, 150])
+        do {
+            let log = try open()
+            let position = try #require(try log.position(at: LogSequence(rawValue: 100)))
+            var backup = backup(log)
+            _ = try await backup.round(sealing: position)
+            let proof = try #require(try await ArchiveProof.make(log, upTo: position, in: store, place: "/archive"))
+            while try log.trim(to: proof) != position {}
+        }
+        try redact(150)
+        let failure = #expect(throws: StoreFailure.self) { try redact(20) }
+        #expect(failure?.code == "archived" && failure?.message.contains("/archive") == true)
+        let log = try open()
+        #expect(try log.verify().isSound && log.anchor()?.position.sequence == LogSequence(rawValue: 100))
+        var backup = backup(log)
+        #expect(try await backup.round() == log.head())
+        log.use(archive: store, place: "/archive")
+        #expect(try log.verify().isSound && log.verify().start.sequence == .zero)
+    }
 }

@@ -28,6 +28,9 @@ final class FaultyStore: BlobStore {
         }
     }
 
+    /// Of a named object; nil when there is none.
+    func bytes(_ name: String) -> [UInt8]? { state.withLock { $0.blobs[.named(name)] } }
+
     func fail(after writes: Int?, losingAnswers: Bool = false) {
         state.withLock { ($0.writesLeft, $0.losesAnswers) = (writes, losingAnswers) }
     }

@@ -234,16 +234,19 @@ import Wire
 }
 
 /// What `restore --json` and `verify --json` print.
-private struct PositionReport: Decodable {
+struct PositionReport: Decodable {
     var log: String?
     var sequence: UInt64
     var chainHash: String
     var sound: Bool?
     var stateHash: String?
     var missingBlobs: Int?
+    var archived: UInt64?
+    var after: UInt64?
+    var views: String?
 
     enum CodingKeys: String, CodingKey {
-        case log, sequence, sound
+        case log, sequence, sound, archived, after, views
         case chainHash = "chain_hash"
         case stateHash = "state_hash"
         case missingBlobs = "missing_blobs"
@@ -252,7 +255,7 @@ private struct PositionReport: Decodable {
 
 extension System {
     /// Runs `drover` in this system's directory; its one line of JSON.
-    fileprivate func report(_ arguments: [String]) async throws -> PositionReport {
+    func report(_ arguments: [String]) async throws -> PositionReport {
         let done = try await run(try Self.product("drover"), arguments)
         try #require(done.code == 0, "\(arguments): \(done.text)")
         let line = try #require(done.text.split(separator: "\n").last { $0.hasPrefix("{") })

@@ -133,6 +133,42 @@ struct FeedFollowerTests {
         }
     }
 
+    @Test("behind an anchor by a snapshot that the release key signed, and from there on")
+    func behindAnAnchor() async throws {
+        try await TestRegion.run { region in
+            let (pack, signer) = (try TestPack(1), try ReleaseKey.loadOrCreate(path: region.scratch.path + "/signer"))
+            region.upstream.know(pack)
+            region.upstream.state.withLock { $0.key = signer.publicKey }
+            let (anchor, end) = (position(50), position(60))
+            let snapshot = RegionSnapshot(
+                region: here, position: end,
+                facts: [
+                    .region(here, endpoint: "http://one", .live), pack.storedFact(in: RegionName(unchecked: "two")),
+                ])
+            let good = try FeedSnapshotAnswer(snapshot, sequence: end.sequence) { try signer.signature(over: $0) }
+            var forged = good
+            forged.body = good.body.replacing("http://one", with: "http://bad")
+            region.upstream.state.withLock { state in
+                state.snapshot = forged
+                state.feed = { after in
+                    if after?.sequence ?? .zero >= anchor.sequence { return nil }
+                    var problem = Problem(.archived, "elsewhere")
+                    problem.position = anchor
+                    return .failure(.problem(problem))
+                }
+            }
+            try await during(region.follower().run) { () async throws in
+                #expect(await eventually { region.upstream.calls.count { $0 == "snapshot" } >= 2 })
+                #expect(try await region.state.position == nil, "a forged snapshot is taken")
+                region.upstream.state.withLock { $0.snapshot = good }
+                #expect(try await eventually { try await region.state.position == end })
+                #expect(await eventually { region.upstream.state.withLock { $0.asked.last } == end })
+            }
+            let state = try await region.state
+            #expect(state.neighbours[here]?.endpoint == "http://one" && state.packs[build(1)]?.isSettled == true)
+        }
+    }
+
     @Test("what dead attempts left is dropped when the feed says that they are")
     func leftovers() async throws {
         try await TestRegion.run { region in

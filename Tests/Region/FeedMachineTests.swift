@@ -57,6 +57,27 @@ import Testing
         #expect(machine.forked(origin: origin) == .goBack(to: origin))
     }
 
+    /// What follows is not kept any more: a snapshot takes its place, in the epoch that is followed.
+    @Test func behindAnAnchorItTakesASnapshot() {
+        var machine = FeedMachine(seed: 1)
+        _ = machine.joined()
+        _ = machine.looked(taken: nil, remembered: [])
+        #expect(machine.archived(anchor: position(50)) == .adopt)
+        #expect(machine.took() == .look)
+        _ = machine.looked(taken: position(30), remembered: [position(30)])
+        #expect(machine.archived(anchor: position(50)) == .adopt)
+        #expect(machine.failed() != .look)
+        _ = machine.rested()
+        _ = machine.joined()
+        _ = machine.looked(taken: position(30), remembered: [position(30)])
+        var later = position(50)
+        later = LogPosition(log: later.log, epoch: later.epoch.next, sequence: later.sequence, chain: later.chain)
+        #expect(machine.archived(anchor: later) == .goBack(to: .start(of: log)))
+        #expect(machine.took() == .look)
+        _ = machine.looked(taken: .start(of: log), remembered: [.start(of: log)])
+        #expect(machine.archived(anchor: later) == .adopt)
+    }
+
     /// A leader that does not know how to go on, or keeps another log, is waited for.
     @Test func aLeaderThatLostItsWayIsWaitedFor() {
         for origin in [nil, LogPosition.start(of: LogIdentity(high: 9, low: 9))] {

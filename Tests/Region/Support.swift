@@ -104,6 +104,7 @@ final class FakeUpstream: RegionUpstream {
         /// The feed's answer after a position; nil: it blocks until cancelled.
         var feed: @Sendable (LogPosition?) -> Result<FeedAnswer, ClientFailure>? = { _ in nil }
         var asked: [LogPosition?] = []
+        var snapshot: FeedSnapshotAnswer?
         var canJoin = true
         var reports: [[RegionLevel]] = []
         var failing: Set<UInt64> = []
@@ -143,6 +144,12 @@ final class FakeUpstream: RegionUpstream {
             }
             do { try await Task.sleep(for: .milliseconds(10)) } catch { throw .cancelled }
         }
+    }
+
+    func feedSnapshot() async throws(ClientFailure) -> FeedSnapshotAnswer {
+        note("snapshot")
+        guard let answer = state.withLock({ $0.snapshot }) else { throw Self.unreachable }
+        return answer
     }
 
     func report(_ levels: [RegionLevel]) async throws(ClientFailure) { state.withLock { $0.reports.append(levels) } }

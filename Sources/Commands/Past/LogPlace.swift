@@ -78,11 +78,20 @@ package enum LogPlace {
         guard isDirectory else { return .export(place) }
         if StorePlace.holdsBackup(place) { _ = try await LogSegments.restore(place, to: scratch + "/restored") }
         let directory = try directory(in: StorePlace.holdsBackup(place) ? scratch + "/restored" : place)
-        do throws(StoreFailure) {
-            return .directory(try EventLog.open(directory: directory, mode: .readOnly))
-        } catch {
-            throw CommandStop(.failed, "drover: \(error)")
+        do {
+            return .directory(try await open(directory))
+        } catch let failure as StoreFailure {
+            throw CommandStop(.failed, "drover: \(failure)")
         }
+    }
+
+    /// Opens a log for reading, with its archive where the log says that it is, if it is there.
+    static func open(_ directory: String) async throws -> EventLog {
+        let log = try EventLog.open(directory: directory, mode: .readOnly)
+        if let anchor = try log.anchor(), StorePlace.holdsBackup(anchor.archive) {
+            log.use(archive: try await StorePlace.open(anchor.archive, readOnly: true), place: anchor.archive)
+        }
+        return log
     }
 
     private static func ask<Mapping: ViewMapping, Answer>(
@@ -128,7 +137,7 @@ enum LogFiles {
     /// Told by the first event that only one kind of log has; a log of engine starts alone counts as a global one.
     func isRegional() throws -> Bool {
         var kind: Bool?
-        try batches { batches in
+        try batches(stored: true) { batches in
             kind = batches.lazy.flatMap(\.frames).compactMap(Self.isRegional).first
             return kind == nil
         }
@@ -167,10 +176,12 @@ enum LogFiles {
 
     /// Gives the log's batches in order, many at a time, as long as the body wants more. An export is proved on the
     /// way: a damaged line is named, and nothing behind it is given.
-    private func batches(_ body: ([FrameBatch]) throws -> Bool) throws {
+    ///
+    /// - Parameter stored: leave out what is in the log's archive alone.
+    private func batches(stored: Bool = false, _ body: ([FrameBatch]) throws -> Bool) throws {
         switch self {
         case .directory(let log):
-            var last = LogSequence.zero
+            var last = stored ? try log.anchor()?.position.sequence ?? .zero : .zero
             while case let batches = try log.read(after: last, maximumFrames: Self.framesAtOnce),
                 let end = batches.last?.end.sequence, try body(batches)
             {

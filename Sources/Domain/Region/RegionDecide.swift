@@ -1,6 +1,8 @@
 package enum RegionCommand: Hashable, Sendable {
     /// The next part of the global feed: the sequence it was asked after, its facts, and the position after them.
     case take(from: LogSequence, [TakenFact], LogPosition)
+    /// The leader does not have what follows any more, and says what it amounts to.
+    case adopt(RegionSnapshot)
     /// The leader says that the followed position is not on its chain: go back to the common one (at worst its start).
     case refollow(LogPosition)
     case packStored(BuildID, AttemptNumber, manifest: Digest)
@@ -60,6 +62,7 @@ package enum Regional: Aggregate {
     ) -> Decision<RegionEvent, Answer> {
         switch command {
         case .take(let from, let facts, let position): state.take(from: from, facts, position)
+        case .adopt(let snapshot): state.adopt(snapshot)
         case .refollow(let position): state.refollow(position)
         case .packStored(let build, let attempt, let manifest): state.packStored(build, attempt, manifest)
         case .packLost(let build, let detail):
@@ -86,7 +89,7 @@ package enum Regional: Aggregate {
         }
     }
 
-    /// The sequence asked after is not recorded: any that is not beyond the state's own rebuilds the same decision.
+    /// A snapshot's facts are taken like a part of the feed. The sequence asked after is not recorded: any that is not beyond the state's own rebuilds the same decision.
     private static func takeCommand(from events: [RegionEvent]) -> RegionCommand? {
         let facts = events.compactMap { event -> TakenFact? in
             if case .taken(let fact, let sequence) = event { TakenFact(fact, at: sequence) } else { nil }
@@ -132,7 +135,9 @@ extension RegionState {
     private func isAscending(_ facts: [TakenFact], after first: LogSequence, upTo last: LogSequence) -> Bool {
         var previous = first
         for fact in facts {
-            guard fact.sequence > previous, fact.sequence <= last else { return false }
+            // Those of a snapshot are all at its position.
+            let follows = fact.sequence > previous || (previous > first && previous == last)
+            guard follows, fact.sequence <= last, fact.sequence >= previous else { return false }
             previous = fact.sequence
         }
         return true

@@ -41,6 +41,8 @@ package struct EngineWriter<A: Aggregate>: Sendable {
     /// Events that had to be folded to know the state at the start.
     private let foldedEvents: UInt64
     private let unknownEvents: UInt64
+    /// Of the last durable frame.
+    private var lastTime: Timestamp
     private var hasFailed = false
 
     /// - Parameter replaying: makes the state of the durable log again, after a failed commit.
@@ -52,6 +54,7 @@ package struct EngineWriter<A: Aggregate>: Sendable {
         self.replaying = replaying
         foldedEvents = replay.head.sequence.rawValue - replay.base.rawValue
         unknownEvents = replay.unknownEvents
+        lastTime = replay.lastTime
         core = Core(
             state: replay.state, head: replay.head, codec: codec,
             clock: LogClock(after: replay.lastTime, reading: clock.read()))
@@ -80,13 +83,13 @@ package struct EngineWriter<A: Aggregate>: Sendable {
         }
         do throws(StoreFailure) {
             let kept = try append(batch).kept
-            return kept ?? (foldedEvents >= configuration.hashing.intervalEvents ? durableState(core.clock.now) : nil)
+            return kept ?? (foldedEvents >= configuration.hashing.intervalEvents ? durableState() : nil)
         } catch {
             throw EngineFailure(code: .failed, message: error.description)
         }
     }
 
-    private func durableState(_ lastTime: Timestamp, isHashed: Bool = false) -> DurableState<A> {
+    package func durableState(isHashed: Bool = false) -> DurableState<A> {
         DurableState(
             state: core.state, position: core.head, lastTime: lastTime, unknownEvents: unknownEvents,
             isHashed: isHashed)
@@ -120,8 +123,9 @@ package struct EngineWriter<A: Aggregate>: Sendable {
         let before = core.head.sequence
         let position = try store.append(batch.frames)
         var turn = Turn(answers: core.committed(batch, at: position).map { .success($0) })
-        if let last = batch.frames.last, configuration.hashing.isDue(after: before, at: position.sequence) {
-            turn.kept = durableState(last.header.time, isHashed: true)
+        lastTime = batch.frames.last?.header.time ?? lastTime
+        if configuration.hashing.isDue(after: before, at: position.sequence) {
+            turn.kept = durableState(isHashed: true)
         }
         return turn
     }
@@ -151,6 +155,7 @@ package struct EngineWriter<A: Aggregate>: Sendable {
             try store.reopen()
             let replay = try replaying()
             let landed = try durable(batch.frames, after: before)
+            lastTime = replay.lastTime
             core = Core(state: replay.state, head: replay.head, codec: codec, clock: landed ? core.clock : clock)
             if landed {
                 let outcomes = core.committed(batch, at: replay.head)

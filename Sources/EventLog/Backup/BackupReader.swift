@@ -119,7 +119,7 @@ package struct BackupReader: Sendable {
         return given
     }
 
-    private func bytes(_ name: SegmentName, at object: (SegmentName) -> String) async throws -> [UInt8] {
+    func bytes(_ name: SegmentName, at object: (SegmentName) -> String) async throws -> [UInt8] {
         for place in places(of: name, at: object) {
             if let bytes = try await store.wholeIfThere(place) { return bytes }
         }

@@ -21,6 +21,8 @@ package struct LogBackup {
 
     /// Between two rounds: an event waits for one pause and two rounds at most.
     package static let pauseMilliseconds: Int64 = 200
+    /// Between two rounds of a log that does not grow: something may be to be sealed.
+    private static let idleMilliseconds = 5000
     /// After rounds that failed.
     package static let maximumPauseMilliseconds: Int64 = 5000
 
@@ -51,7 +53,10 @@ package struct LogBackup {
     ///
     /// Fails with what the log or the store says, and with `forked` when the store holds what this log has lost. What a
     /// failed round wrote is used again or removed by the next.
-    package mutating func round() async throws -> LogPosition {
+    ///
+    /// - Parameter position: the end of a batch up to which segments are sealed whether they are full or not, so that the
+    ///   log may forget it.
+    package mutating func round(sealing position: LogPosition? = nil) async throws -> LogPosition {
         if !isOpen { try await open() }
         let head = try await log.offPool { [log] () throws(StoreFailure) in try log.head() }
         try await clean()
@@ -59,7 +64,26 @@ package struct LogBackup {
             try await step(upTo: head)
             try await clean()
         }
+        if let position { try await seal(upTo: position) }
         return index?.end ?? head
+    }
+
+    private mutating func seal(upTo position: LogPosition) async throws {
+        guard let old = index, old.sealed.sequence < position.sequence, position.sequence <= old.end.sequence else {
+            return
+        }
+        var sealed = old.sealed
+        while sealed.sequence < position.sequence {
+            let segment = try await segment(after: sealed, upTo: position).segment
+            try await put(segment, as: BackupNames.sealed(segment.name))
+            sealed = segment.name.end
+        }
+        let isLeft = sealed.sequence < old.end.sequence
+        let tail = isLeft ? [try await putPiece(segment(after: sealed, upTo: old.end).segment)] : []
+        try await put(
+            BackupIndex(
+                generation: old.generation + 1, kind: kind, sealed: sealed, tail: tail,
+                written: Int64(Date().timeIntervalSince1970 * 1000), clean: old.clean))
     }
 
     /// Goes on to the head or, where redactions are recorded before it, to the last record: until the store is clean, its
@@ -87,21 +111,23 @@ package struct LogBackup {
     }
 
     /// Round after round, as the log grows, until the task is cancelled or the report says that it is enough.
+    ///
+    /// - Parameter sealing: asked before each round what it shall seal.
     package mutating func follow(
-        _ report: (Result<LogPosition, any Error>) async -> Bool
+        sealing: () -> LogPosition? = { nil }, _ report: (Result<LogPosition, any Error>) async -> Bool
     ) async {
         var pause = Self.pauseMilliseconds
         while !Task.isCancelled {
             let result: Result<LogPosition, any Error>
             do {
-                result = .success(try await round())
+                result = .success(try await round(sealing: sealing()))
                 pause = Self.pauseMilliseconds
             } catch {
                 result = .failure(error)
                 pause = min(pause * 2, Self.maximumPauseMilliseconds)
             }
             guard await report(result), !Task.isCancelled else { return }
-            if case .success(let end) = result { await log.pause(after: end.sequence) }
+            if case .success(let end) = result { await log.pause(after: end.sequence, atMost: Self.idleMilliseconds) }
             try? await Task.sleep(for: .milliseconds(pause))
         }
     }

@@ -8,16 +8,30 @@ extension EventLog {
     /// Whole batches after a position on this log's chain, as they are stored: at least one when there is one, then
     /// until `maximumFrames` is reached. Each is proved by the chain on the way.
     package func readStored(after position: LogPosition, maximumFrames: Int) throws(StoreFailure) -> [StoredBatch] {
+        try reaching(position.sequence) { () throws(StoreFailure) in
+            try storedHere(after: position, maximumFrames: maximumFrames)
+        } archived: { (archive, anchor) throws(StoreFailure) in
+            guard try archive.position(at: position.sequence, before: anchor, of: self) == position else {
+                throw noEnd(position.sequence)
+            }
+            return try archive.batches(after: position.sequence, maximumFrames, before: anchor, of: self)
+        }
+    }
+
+    private func noEnd(_ sequence: LogSequence) -> StoreFailure {
+        StoreFailure(
+            code: "forked", message: "sequence \(sequence) ends no batch of the log in \(directory)",
+            outcome: .unchanged)
+    }
+
+    private func storedHere(after position: LogPosition, maximumFrames: Int) throws(StoreFailure) -> [StoredBatch] {
         try attempt {
             var (batches, end) = ([StoredBatch](), position)
             var (bytes, ends) = ([UInt8](), [Int]())
             try environment.read { transaction in
-                let rows = try Self.rows(transaction, after: position.sequence.rawValue, maximumFrames: maximumFrames)
+                let rows = try rows(transaction, after: position.sequence.rawValue, maximumFrames: maximumFrames)
                 if let row = rows.first, row.first != position.sequence.next.rawValue {
-                    throw StoreFailure(
-                        code: "forked",
-                        message: "sequence \(position.sequence) ends no batch of the log in \(directory)",
-                        outcome: .unchanged)
+                    throw noEnd(position.sequence)
                 }
                 try Self.walk(transaction, rows, after: position.sequence.rawValue) { frame, layout, row in
                     bytes.append(copying: frame)

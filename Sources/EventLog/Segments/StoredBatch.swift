@@ -53,6 +53,31 @@ package struct StoredBatch: Hashable, Sendable {
         return frames
     }
 
+    /// What a reader of the log behind a sequence gets of this batch.
+    func frames(after sequence: LogSequence) throws -> FrameBatch {
+        var frames: [Frame] = []
+        for index in ends.indices where first.rawValue + UInt64(index) > sequence.rawValue {
+            frames.append(try FrameCodec.decode(bytes.span.extracting(range(index))))
+        }
+        return FrameBatch(frames: frames, end: end)
+    }
+
+    /// The same, lent frame by frame (`LogStore.lend`).
+    func lend(
+        after sequence: LogSequence,
+        to body: (
+            _ header: FrameHeader, _ type: UInt16, _ schemaRevision: UInt16, _ payload: Span<UInt8>, _ end: LogPosition?
+        ) -> Void
+    ) throws {
+        for index in ends.indices where first.rawValue + UInt64(index) > sequence.rawValue {
+            let frame = bytes.span.extracting(range(index))
+            let layout = try FrameLayout(frame)
+            body(
+                try FrameCodec.header(frame, layout), layout.type, layout.schemaRevision,
+                frame.extracting(layout.payloadRange), index == ends.indices.last ? end : nil)
+        }
+    }
+
     private static func failure(after sequence: LogSequence, _ failure: FrameFailure) -> StoreFailure {
         // Under a sound checksum, what is unknown was written by a newer version.
         guard failure.code != .unknownFormat else {

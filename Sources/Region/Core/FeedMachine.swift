@@ -13,6 +13,8 @@ package enum FeedEffect: Equatable, Sendable {
     case take(from: LogSequence, [TakenFact], LogPosition)
     /// Ask whether a position is on the leader's chain, without waiting. Answered by `answered` or `forked`.
     case probe(LogPosition)
+    /// Ask for a snapshot instead of the feed's next part, and take what it says that is not known. Answered by `taken`.
+    case adopt
     /// Drop what only the other branch knew, and go back. Answered by `taken`.
     case goBack(to: LogPosition)
     /// Answered by `rested`.
@@ -75,6 +77,16 @@ package struct FeedMachine: Sendable {
             return origin == nil ? failed() : probe(left, origin: known)
         case .joining, .looking, .taking, .resting: return failed()
         }
+    }
+
+    /// The leader has not kept what follows: it begins behind this anchor. What was taken in an older epoch may be of
+    /// another branch.
+    package mutating func archived(anchor: LogPosition?) -> FeedEffect {
+        cursor.forget()
+        guard case .asking = state, let anchor, taken == nil || taken?.log == anchor.log else { return failed() }
+        if let taken, taken.sequence > .zero, taken.epoch < anchor.epoch { return goBack(to: .start(of: taken.log)) }
+        state = .taking
+        return .adopt
     }
 
     package mutating func took() -> FeedEffect { look() }

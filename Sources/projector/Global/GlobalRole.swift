@@ -96,6 +96,7 @@ struct GlobalRole {
     ) async throws {
         try prepareDirectory(place.data)
         let log = try openLog(place.data + "/log")
+        try await useArchive(of: log, backup: backup.place(settings), logger)
         let clock = SystemClock()
         let views = try Views<GlobalViews>.open(
             path: place.data + "/views.sqlite", codec: GlobalCodec(), logger: logger)
@@ -103,10 +104,11 @@ struct GlobalRole {
         let engine = try Self.startEngine(log, clock, place, decisions, snapshots, settings, seen, logger)
         let key = try await Self.releaseKey(place.data + "/release.key", engine)
         let blobs = try await DirectoryBlobStore.open(place.data + "/blobs")
-        let presence = Presence<RegionName>(clock: clock)
+        let (presence, followers) = (Presence<RegionName>(clock: clock), FollowerPlaces())
         let metrics = MetricsRegistry()
         let backup = try backup.backup(
-            settings, place, log: log, kind: .global, engine: engine, blobs: blobs, metrics: metrics, logger: logger)
+            settings, place, log: log, kind: .global, engine: engine, blobs: blobs, metrics: metrics, logger: logger
+        ) { [views.position ?? .start(of: log.identity)] + followers.positions }
         let router = Router(context: ServingContext.self)
         var apiSettings = APISettings(version: droverVersion)
         apiSettings.serving.allowedHosts = place.allowedHosts
@@ -114,7 +116,8 @@ struct GlobalRole {
             engine: engine, views: SQLReads(views),
             manifests: ManifestAdapter(key: key, blobs: blobs), blobs: blobs, output: RegionAdapter(),
             peers: RegionAdapter(), readiness: EngineReadiness(engine: engine, missing: missing),
-            metrics: metrics, heard: { presence.note($0) }, backup: { backup?.status.body })
+            metrics: metrics, heard: { presence.note($0) }, followed: { followers.note($0, $1) },
+            backup: { backup?.status.body })
         let api = GlobalAPI(settings: apiSettings, world: world, logger: logger)
         api.install(on: router)
         Console.install(on: router)
@@ -129,12 +132,11 @@ struct GlobalRole {
                 bound("http://\(address)")
             }, logger: logger)
         let plans = globalPlans + [regionSilencePlan(presence)]
-        services =
-            [
-                EngineRunning(engine: engine),
-                ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger),
-            ]
-            + plans.map { Projector($0, engine: engine, logger: logger) } + (backup?.services ?? []) + [application]
+        let follower = ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger)
+        var services: [any Service] = [EngineRunning(engine: engine), follower]
+        services += plans.map { Projector($0, engine: engine, logger: logger) }
+        services += backup?.services ?? []
+        self.services = services + [application]
     }
 }
 

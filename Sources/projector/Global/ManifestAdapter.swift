@@ -14,6 +14,8 @@ struct ManifestAdapter: ManifestSigner {
 
     var publicKey: [UInt8] { key.publicKey }
 
+    func signature(over bytes: [UInt8]) throws -> [UInt8] { try key.signature(over: bytes) }
+
     func sign(_ upload: UnsignedUpload) async throws(Problem) -> Digest {
         let signed: [UInt8]
         do throws(PackFailure) {
