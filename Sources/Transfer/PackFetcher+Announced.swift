@@ -49,9 +49,11 @@ extension PackFetcher {
                 setSources(answer.sources)
                 failures = 0
                 early = min(early * 2, settings.milliseconds.upperBound)
-                pause = min(early, max(settings.milliseconds.lowerBound, answer.milliseconds), settings.milliseconds.upperBound)
+                pause = min(
+                    early, max(settings.milliseconds.lowerBound, answer.milliseconds), settings.milliseconds.upperBound)
             } else {
-                let whole = min(self.settings.retryMilliseconds << min(failures, 20), self.settings.maximumRetryMilliseconds)
+                let whole = min(
+                    self.settings.retryMilliseconds << min(failures, 20), self.settings.maximumRetryMilliseconds)
                 failures += 1
                 pause = whole / 2 + Int64(generator.below(Int(whole / 2) + 1))
             }

@@ -105,7 +105,10 @@ extension PackFetcher {
             } catch {
                 guard isWanted(source) else { return }
                 noteIfCurrent(source) { $0.sourceFellSilent(source.id) }
-                await rest(failures.withLock { $0 += 1; return $0 }, source)
+                await rest(
+                    failures.withLock {
+                        $0 += 1; return $0
+                    }, source)
             }
         }
     }

@@ -2,8 +2,8 @@ package import Domain
 package import Packs
 package import Ports
 package import Swarm
-package import Wire
 internal import Synchronization
+package import Wire
 
 /// A pack on this machine's disk, as others see it: on a peer while it fetches and after, on a mirror with a ledger.
 package final class SharedPack: PackSource {

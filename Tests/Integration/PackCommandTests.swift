@@ -104,13 +104,17 @@ struct PackCommandTests {
         try #require(end.code == 0, "\(end.text)")
         let line = try #require(end.text.split(separator: "\n").last { $0.hasPrefix("{") })
         let report = try JSONDecoder().decode(Report.self, from: Data(line.utf8))
-        #expect(report.bytes_from_mirror < 12_000_000, "pieces that were here were fetched again")
+        #expect(report.bytesFromMirror < 12_000_000, "pieces that were here were fetched again")
         #expect(FileManager.default.contents(atPath: path("got")) == data)
         await system.stop(server)
     }
 
     private struct Report: Decodable {
-        var bytes_from_mirror: UInt64
+        var bytesFromMirror: UInt64
+
+        enum CodingKeys: String, CodingKey {
+            case bytesFromMirror = "bytes_from_mirror"
+        }
     }
 
     @Test func whatIsDamagedOrNotTrustedMakesNoFile() async throws {

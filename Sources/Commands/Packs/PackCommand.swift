@@ -43,7 +43,9 @@ struct PackCreateCommand: AsyncParsableCommand {
     func validate() throws {
         guard PackLimits.zstdLevels.contains(level) else { throw ValidationError("--level is -100 to 19") }
         guard (1...64).contains(threads) else { throw ValidationError("--threads is 1 to 64") }
-        guard CommitID(commit.utf8Span.span) != nil else { throw ValidationError("--commit is 40 or 64 hexadecimal digits") }
+        guard CommitID(commit.utf8Span.span) != nil else {
+            throw ValidationError("--commit is 40 or 64 hexadecimal digits")
+        }
     }
 
     func run() async throws {
@@ -108,22 +110,28 @@ struct PackCreateCommand: AsyncParsableCommand {
     private struct Report: Encodable {
         var pack: String
         var manifest: String
-        var raw_bytes: UInt64
-        var packed_bytes: UInt64
+        var rawBytes: UInt64
+        var packedBytes: UInt64
         var pieces: Int
         var root: Digest
         var key: String
+
+        enum CodingKeys: String, CodingKey {
+            case pack, manifest, pieces, root, key
+            case rawBytes = "raw_bytes"
+            case packedBytes = "packed_bytes"
+        }
     }
 
     private func tell(_ manifest: Manifest, _ directory: PackDirectory, _ signer: ReleaseKey) throws {
         let report = Report(
             pack: directory.pack(manifest.name), manifest: directory.manifest(manifest.name),
-            raw_bytes: manifest.facts.rawLength, packed_bytes: manifest.totals.packedLength,
+            rawBytes: manifest.facts.rawLength, packedBytes: manifest.totals.packedLength,
             pieces: manifest.pieces.count, root: manifest.totals.root, key: hexadecimal(signer.publicKey))
         guard !json else { return try Terminal.say(json: report) }
         Terminal.say(
-            "\(report.pack): \(manifest.name), \(readable(bytes: report.raw_bytes)) in "
-                + "\(readable(bytes: report.packed_bytes)), \(report.pieces) pieces")
+            "\(report.pack): \(manifest.name), \(readable(bytes: report.rawBytes)) in "
+                + "\(readable(bytes: report.packedBytes)), \(report.pieces) pieces")
         Terminal.complain("serve it: drover pack serve \(output) --insecure")
     }
 }

@@ -161,22 +161,29 @@ struct PackFetchCommand: AsyncParsableCommand {
         var pack: String
         var bytes: UInt64
         var seconds: Double
-        var bytes_from_peers: UInt64
-        var bytes_from_mirror: UInt64
-        var bad_pieces: UInt64
+        var bytesFromPeers: UInt64
+        var bytesFromMirror: UInt64
+        var badPieces: UInt64
+
+        enum CodingKeys: String, CodingKey {
+            case output, pack, bytes, seconds
+            case bytesFromPeers = "bytes_from_peers"
+            case bytesFromMirror = "bytes_from_mirror"
+            case badPieces = "bad_pieces"
+        }
     }
 
     private func tell(_ fetcher: PackFetcher, seconds: Double) throws {
         let progress = fetcher.progress
         let report = Report(
             output: output, pack: fetcher.manifest.name.description, bytes: fetcher.manifest.facts.rawLength,
-            seconds: (seconds * 1000).rounded() / 1000, bytes_from_peers: progress.bytesFromPeers,
-            bytes_from_mirror: progress.bytesFromMirrors, bad_pieces: progress.badPieces)
+            seconds: (seconds * 1000).rounded() / 1000, bytesFromPeers: progress.bytesFromPeers,
+            bytesFromMirror: progress.bytesFromMirrors, badPieces: progress.badPieces)
         guard !json else { return try Terminal.say(json: report) }
         Terminal.say(
             "\(output): \(report.pack), \(readable(bytes: report.bytes)) in \(String(format: "%.1f", seconds)) s, "
-                + "\(readable(bytes: report.bytes_from_peers)) from peers, "
-                + "\(readable(bytes: report.bytes_from_mirror)) from the server")
+                + "\(readable(bytes: report.bytesFromPeers)) from peers, "
+                + "\(readable(bytes: report.bytesFromMirror)) from the server")
     }
 }
 

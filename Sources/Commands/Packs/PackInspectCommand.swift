@@ -21,26 +21,43 @@ struct PackInspectCommand: AsyncParsableCommand {
     private struct Report: Encodable {
         struct Segment: Encodable {
             var offset: UInt64
-            var packed_bytes: UInt64
-            var raw_bytes: UInt64
-            var raw_digest: Digest
+            var packedBytes: UInt64
+            var rawBytes: UInt64
+            var rawDigest: Digest
+
+            enum CodingKeys: String, CodingKey {
+                case offset
+                case packedBytes = "packed_bytes"
+                case rawBytes = "raw_bytes"
+                case rawDigest = "raw_digest"
+            }
         }
 
         var pack: String
         var attempt: AttemptNumber
         var commit: String
-        var raw_bytes: UInt64
-        var packed_bytes: UInt64
-        var raw_digest: Digest
+        var rawBytes: UInt64
+        var packedBytes: UInt64
+        var rawDigest: Digest
         var root: Digest
-        var manifest_digest: Digest
-        var piece_bytes: UInt64
+        var manifestDigest: Digest
+        var pieceBytes: UInt64
         var pieces: Int
         var zstd: String
         var segments: [Segment]
-        var signed_by: String?
+        var signedBy: String?
         /// Whether the pack beside it was compared and is what the manifest says; null when it is not there.
         var sound: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case pack, attempt, commit, root, pieces, zstd, segments, sound
+            case rawBytes = "raw_bytes"
+            case packedBytes = "packed_bytes"
+            case rawDigest = "raw_digest"
+            case manifestDigest = "manifest_digest"
+            case pieceBytes = "piece_bytes"
+            case signedBy = "signed_by"
+        }
     }
 
     func run() async throws {
@@ -73,22 +90,22 @@ struct PackInspectCommand: AsyncParsableCommand {
     private func tell(_ manifest: Manifest, isSound: Bool?) throws {
         let (facts, totals) = (manifest.facts, manifest.totals)
         let report = Report(
-            pack: manifest.name.description, attempt: facts.attempt, commit: facts.commit, raw_bytes: facts.rawLength,
-            packed_bytes: totals.packedLength, raw_digest: totals.rawDigest, root: totals.root,
-            manifest_digest: manifest.digest, piece_bytes: facts.pieceLength, pieces: manifest.pieces.count,
+            pack: manifest.name.description, attempt: facts.attempt, commit: facts.commit, rawBytes: facts.rawLength,
+            packedBytes: totals.packedLength, rawDigest: totals.rawDigest, root: totals.root,
+            manifestDigest: manifest.digest, pieceBytes: facts.pieceLength, pieces: manifest.pieces.count,
             zstd: "\(facts.zstdVersion) level \(facts.zstdLevel)",
             segments: manifest.segments.map {
                 Report.Segment(
-                    offset: $0.offset, packed_bytes: $0.packedLength, raw_bytes: $0.rawLength,
-                    raw_digest: $0.rawDigest)
+                    offset: $0.offset, packedBytes: $0.packedLength, rawBytes: $0.rawLength,
+                    rawDigest: $0.rawDigest)
             },
-            signed_by: manifest.signature?.keyID, sound: isSound)
+            signedBy: manifest.signature?.keyID, sound: isSound)
         guard !json else { return try Terminal.say(json: report) }
         Terminal.say("pack       \(report.pack), commit \(facts.commit.prefix(12))")
         Terminal.say("raw        \(readable(bytes: facts.rawLength)), \(totals.rawDigest)")
         Terminal.say("packed     \(readable(bytes: totals.packedLength)), root \(totals.root), \(report.zstd)")
         Terminal.say("pieces     \(report.pieces) of \(readable(bytes: facts.pieceLength))")
-        Terminal.say("signed by  \(report.signed_by ?? "nobody")")
+        Terminal.say("signed by  \(report.signedBy ?? "nobody")")
         Terminal.say("bytes      \(isSound == true ? "all as the manifest says" : "not here, not compared")")
         var table = Table(["segment", "offset", "packed", "raw", "raw digest"])
         for (index, segment) in manifest.segments.enumerated() {
@@ -105,7 +122,8 @@ struct PackInspectCommand: AsyncParsableCommand {
 func trustedKey(_ text: String) throws -> [UInt8] {
     let told = FileManager.default.fileExists(atPath: text) ? try String(contentsOfFile: text, encoding: .utf8) : text
     guard let key = bytesFromHex(told.trimmingCharacters(in: .whitespacesAndNewlines)), key.count == 32 else {
-        throw CommandStop(.refused, "drover: \(text) is no release key: give 64 hexadecimal digits, or a file with them")
+        throw CommandStop(
+            .refused, "drover: \(text) is no release key: give 64 hexadecimal digits, or a file with them")
     }
     return key
 }

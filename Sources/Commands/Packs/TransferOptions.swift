@@ -21,7 +21,9 @@ struct TransferOptions: ParsableArguments {
         guard files.isEmpty || files.count == 3 else {
             throw ValidationError("--tls-certificate, --tls-key and --tls-ca go together")
         }
-        guard files.isEmpty || !insecure else { throw ValidationError("--insecure and certificates exclude each other") }
+        guard files.isEmpty || !insecure else {
+            throw ValidationError("--insecure and certificates exclude each other")
+        }
         guard address != nil else { throw ValidationError("--listen is HOST:PORT, as in 0.0.0.0:9000 or [::]:9000") }
         guard insecure || !files.isEmpty || isLoopback else {
             throw ValidationError(
@@ -39,7 +41,8 @@ struct TransferOptions: ParsableArguments {
     var scheme: String { certificates == nil ? "http" : "https" }
 
     func serverSettings(uploadSlots: Int) throws -> PieceServerSettings {
-        var settings = PieceServerSettings(host: address?.host ?? "", port: address?.port ?? 0, uploadSlots: uploadSlots)
+        var settings = PieceServerSettings(
+            host: address?.host ?? "", port: address?.port ?? 0, uploadSlots: uploadSlots)
         settings.uploadBytesPerSecond = limitUp?.bytesPerSecond
         settings.tls = try certificates?.serverConfiguration()
         return settings
