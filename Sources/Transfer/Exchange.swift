@@ -58,6 +58,10 @@ struct Exchange: Sendable {
 
     /// What is here, then the numbers of what comes, until it is all or the connection ends. Pieces that are gone end it.
     private func answerHaves(_ pack: any PackSource) async -> Bool {
+        guard !isHead else {
+            return await send(
+                Problem(code: "bad-method", status: 405, title: "Only GET", detail: "a stream has no head of its own"))
+        }
         var told = pack.have
         channel.write(head(.ok, [("Content-Type", "application/octet-stream")]), promise: nil)
         guard await write(told.pieces.bytes) else { return false }

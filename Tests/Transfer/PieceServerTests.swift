@@ -233,6 +233,16 @@ struct PieceServerTests {
         await server.stop()
     }
 
+    @Test func aStreamHasNoHeadOfItsOwn() async throws {
+        let server = try await serve(try partial([1]))
+        let connection = try await RawConnection(port: server.server.address.port)
+        await connection.send("HEAD /v1/packs/web/7/haves HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await connection.closed()
+        #expect(connection.received.hasPrefix("HTTP/1.1 405 ") && connection.received.hasSuffix("\r\n\r\n"))
+        #expect(connection.received.components(separatedBy: "\r\n\r\n").count == 2)
+        await server.stop()
+    }
+
     @Test func aStreamThatBreaksOffIsAFailure() async throws {
         let server = try await serve(try partial([1]))
         let client = PieceClient()
