@@ -23,11 +23,13 @@ static char directory[PATH_MAX]; // empty: nothing is recorded
 static size_t directory_length;
 static int trace = -1;
 static bool swallows_data, swallows_meta, swallows_directory;
+static const char *swallows_below; // relative to the directory; NULL: everywhere
 
 struct descriptor {
     uint64_t file; // 0: not ours
     bool is_directory;
     bool is_durable; // opened with O_DSYNC
+    bool is_spared;  // its flushes are done though others are swallowed
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -57,6 +59,7 @@ __attribute__((constructor)) static void begin(void) {
         swallows_data = strstr(swallow, "data") != NULL;
         swallows_meta = strstr(swallow, "meta") != NULL;
         swallows_directory = strstr(swallow, "directory") != NULL;
+        swallows_below = getenv("DROVER_RECORDER_SWALLOW_BELOW");
     }
 }
 
@@ -135,11 +138,15 @@ static bool inside(int at, const char *path, char *result) {
 
 // MARK: Descriptors
 
+static bool is_spared(const char *name) {
+    return swallows_below != NULL && strncmp(name, swallows_below, strlen(swallows_below)) != 0;
+}
+
 static int open_path(int at, const char *path, int flags, mode_t mode) {
     char name[PATH_MAX];
     if (!inside(at, path, name)) return (int)syscall(SYS_openat, at, path, flags, mode);
     bool is_durable = (flags & O_DSYNC) != 0;
-    if (is_durable && swallows_meta) flags &= ~(O_SYNC | O_DSYNC);
+    if (is_durable && swallows_meta && !is_spared(name)) flags &= ~(O_SYNC | O_DSYNC);
     pthread_mutex_lock(&lock);
     struct stat before;
     bool was_there = syscall(SYS_newfstatat, at, path, &before, 0) == 0;
@@ -148,7 +155,8 @@ static int open_path(int at, const char *path, int flags, mode_t mode) {
         struct stat information;
         bool is_directory = syscall(SYS_fstat, descriptor, &information) == 0 && S_ISDIR(information.st_mode);
         descriptors[descriptor] =
-            (struct descriptor){.file = ++files, .is_directory = is_directory, .is_durable = is_durable};
+            (struct descriptor){.file = ++files, .is_directory = is_directory, .is_durable = is_durable,
+                                .is_spared = is_spared(name)};
         uint32_t notes = (was_there ? 0 : DROVER_TRACE_CREATED) | (is_directory ? DROVER_TRACE_DIRECTORY : 0) |
                          ((flags & O_TRUNC) != 0 ? DROVER_TRACE_CUT : 0);
         // Numbers of several processes that append to one trace must differ.
@@ -249,7 +257,7 @@ static ssize_t write_parts(int descriptor, const struct iovec *parts, int count,
                 errno = EIO;
                 return -1;
             }
-            if (file->is_durable && !swallows_meta) note(DROVER_TRACE_FLUSH_ONE, 0, file->file, 0, NULL, 0);
+            if (file->is_durable && (!swallows_meta || file->is_spared)) note(DROVER_TRACE_FLUSH_ONE, 0, file->file, 0, NULL, 0);
         }
     }
     pthread_mutex_unlock(&lock);
@@ -305,7 +313,7 @@ static int flush(int descriptor, long call) {
         return (int)syscall(call, descriptor);
     }
     uint64_t number = file->file, before = records;
-    bool is_swallowed = file->is_directory ? swallows_directory : swallows_data;
+    bool is_swallowed = !file->is_spared && (file->is_directory ? swallows_directory : swallows_data);
     if (!file->is_directory && fails_now()) {
         note(DROVER_TRACE_FLUSH_FAILED, 0, number, before, NULL, 0);
         pthread_mutex_unlock(&lock);

@@ -24,11 +24,12 @@ struct Children: Sendable {
     }
 
     func recording(
-        _ directory: String, to trace: String?, swallowing kinds: String? = nil, failing flush: Int? = nil
+        _ directory: String, to trace: String?, swallowing flushes: SwallowedFlushes? = nil, failing flush: Int? = nil
     ) -> Surroundings {
         var environment = ["LD_PRELOAD": recorder, "DROVER_RECORDER_DIRECTORY": directory]
         environment["DROVER_RECORDER_TRACE"] = trace
-        environment["DROVER_RECORDER_SWALLOW"] = kinds
+        environment["DROVER_RECORDER_SWALLOW"] = flushes?.kinds
+        environment["DROVER_RECORDER_SWALLOW_BELOW"] = flushes?.path
         environment["DROVER_RECORDER_FAIL"] = flush.map { "\($0)" }
         return Surroundings(environment: environment)
     }
@@ -78,6 +79,18 @@ struct Children: Sendable {
         }
         try await running.ended(process)
         return end
+    }
+}
+
+/// Flushes that a process believes to be done.
+package struct SwallowedFlushes: Sendable {
+    /// As `CRecorder.h` names them, with commas between.
+    let kinds: String
+    /// Only those of paths that begin so; nil for all.
+    let path: String?
+
+    init(_ kinds: String, below path: String? = nil) {
+        (self.kinds, self.path) = (kinds, path)
     }
 }
 

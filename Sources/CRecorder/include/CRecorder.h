@@ -9,6 +9,7 @@
 //   DROVER_RECORDER_SWALLOW    kinds of flushes that are neither done nor written down, though the process is told that
 //                              they were, separated by commas: data (fsync, fdatasync, msync of files), meta (O_DSYNC
 //                              and O_SYNC), directory (fsync of directories)
+//   DROVER_RECORDER_SWALLOW_BELOW  only those of paths that begin so, relative to the directory
 //   DROVER_RECORDER_FAIL       a number: that flush of a file (of those above but of directories) fails with EIO, and what
 //                              was to be flushed is never written again, as Linux does it
 //

@@ -46,7 +46,7 @@ extension Laboratory {
     ///
     /// - Parameter flush: the one that fails; nil for none.
     func record(
-        images: Int, swallowing kinds: String? = nil, failing flush: Int? = nil, sabotage: Sabotage? = nil
+        images: Int, swallowing flushes: SwallowedFlushes? = nil, failing flush: Int? = nil, sabotage: Sabotage? = nil
     ) async throws -> Recording {
         let directory = try place("recording")
         var recording = Recording(directory: directory, starts: [], seed: settings.seed, images: images)
@@ -61,7 +61,8 @@ extension Laboratory {
             let (told, end) = try await run(
                 workload,
                 children.recording(
-                    recording.diskPath, to: recording.tracePath, swallowing: kinds, failing: number == 0 ? flush : nil))
+                    recording.diskPath, to: recording.tracePath, swallowing: flushes, failing: number == 0 ? flush : nil
+                ))
             // One that could not even create its log ends with an error, as it should.
             guard recording.hasFailure || told.isEnded && end == .exited(0) else {
                 throw LaboratoryFailure("the workload did not end as it should (\(end)): \(told.other.last ?? "")")
@@ -131,7 +132,7 @@ extension Laboratory {
         var work = work
         while true {
             let heard = Mutex(ImageHeard())
-            let surroundings = children.recording(work.scratch, to: nil, swallowing: "data,meta,directory")
+            let surroundings = children.recording(work.scratch, to: nil, swallowing: .init("data,meta,directory"))
             let end = try await children.run(.images(work), surroundings) { line in
                 guard let verdict = heard.withLock({ $0.take(line) }) else { return }
                 let tried = tally.take(verdict.0, verdict.1, verdict.2)

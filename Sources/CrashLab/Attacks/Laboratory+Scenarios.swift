@@ -9,13 +9,13 @@ extension Laboratory {
 
     /// Images of every moment of the scenarios that write more than a log: a report each.
     package func attackScenarioImages(
-        _ scenarios: [Scenario], swallowing kinds: String? = nil
+        _ scenarios: [Scenario], swallowing flushes: SwallowedFlushes? = nil
     ) async throws -> [AttackReport] {
         var reports: [AttackReport] = []
         for scenario in scenarios {
             reports.append(
                 try await timed("\(Self.usualImages), \(scenario.name)") { report in
-                    let recording = try await record(scenario, swallowing: kinds)
+                    let recording = try await record(scenario, swallowing: flushes)
                     defer { removePlace("recording") }
                     try await images(of: recording, &report)
                 })
@@ -25,8 +25,8 @@ extension Laboratory {
 
     /// Runs a scenario under the recorder, from an empty disk.
     ///
-    /// - Parameter kinds: flushes that the act's process does not do; those before it do all.
-    private func record(_ scenario: Scenario, swallowing kinds: String?) async throws -> Recording {
+    /// - Parameter flushes: that the act's process does not do; those before it do all.
+    private func record(_ scenario: Scenario, swallowing flushes: SwallowedFlushes?) async throws -> Recording {
         var recording = Recording(
             directory: try place("recording"), starts: [], seed: settings.seed,
             images: max(Self.fewestImages, settings.images / Self.imagesShare), scenario: scenario)
@@ -42,7 +42,7 @@ extension Laboratory {
         recording.starts.append(try Self.bytes(at: recording.tracePath))
         let (end, lines) = try await stage.act(
             scenario.act, number: scenario.before.count, clients: 1,
-            children.recording(recording.diskPath, to: recording.tracePath, swallowing: kinds))
+            children.recording(recording.diskPath, to: recording.tracePath, swallowing: flushes))
         guard end == .exited(0) else {
             throw LaboratoryFailure("\(scenario.name) fails under the recorder (\(end)): \(lines.last ?? "")")
         }
