@@ -9,6 +9,7 @@ enum ChildRole: Codable, Sendable {
     case storeDamage(StoreDamageWork)
     case check(CheckWork)
     case mutant(MutantWork)
+    case trim(TrimWork)
     case fullDisk(FullDiskWork)
 }
 
@@ -33,8 +34,8 @@ struct CheckWork: Codable, Sendable {
         let told = Told(try Data(contentsOf: URL(filePath: told)))
         let verdict: Verdict
         if let left {
-            verdict = try await ClaimCheck(left.scenario, model: left.model, scratch: left.scratch).verdict(
-                at: path, told, isDone: left.isDone)
+            let check = try await ClaimCheck(left.scenario, model: left.model, scratch: left.scratch)
+            verdict = await check.verdict(at: path, told, isDone: left.isDone)
         } else {
             verdict = await LogCheck(reference: nil).verdict(on: path, told: told)
         }
@@ -54,6 +55,7 @@ package enum CrashLabChild {
         case .storeDamage(let work): try await work.run()
         case .check(let work): try await work.run()
         case .mutant(let work): try await work.run()
+        case .trim(let work): try await work.run()
         case .fullDisk(let work): try await work.run()
         }
     }

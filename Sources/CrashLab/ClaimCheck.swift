@@ -18,10 +18,11 @@ struct ClaimCheck {
     /// A directory of this check's own.
     let scratch: String
 
-    init(_ scenario: Scenario, model: String, scratch: String) throws {
+    init(_ scenario: Scenario, model: String, scratch: String) async throws {
         (claim, words) = (scenario.claim, scenario.words)
         (self.model, self.scratch) = (model, scratch)
-        reference = try ReferenceLog(directory: model + "/log")
+        reference = try await ReferenceLog(
+            directory: model + "/log", archive: scenario.claim == .trimmed ? model + "/store" : nil)
     }
 
     /// What is there is used as its next user would: it changes.
@@ -37,6 +38,7 @@ struct ClaimCheck {
             case .text, .log, .directory, .segments: return try await output(place + "/out", told, isDone: isDone)
             case .backup: return try await backup(place, told, isDone: isDone)
             case .redaction: return try await redaction(place, told, isDone: isDone)
+            case .trimmed: return try await trimmed(place, told)
             }
         } catch let failure as StoreFailure {
             return Verdict(kind: .damaged, message: failure.description)
@@ -69,7 +71,7 @@ struct ClaimCheck {
         case .log: return try await whole(path, told)
         case .directory: return try await whole(path + "/log", told)
         case .segments: return try await restored(path, atLeast: reference.end.sequence)
-        case .answered, .snapshots, .backup, .redaction: return .sound
+        case .answered, .snapshots, .backup, .redaction, .trimmed: return .sound
         }
     }
 
@@ -132,6 +134,17 @@ struct ClaimCheck {
         let blobs = try await DirectoryBlobStore.open(place + "/blobs", readOnly: true)
         var backup = LogBackup(of: log, kind: .global, blobs: blobs, to: store)
         return try await backup.round()
+    }
+
+    private func trimmed(_ place: String, _ told: Told) async throws -> Verdict {
+        let start = try EventLog.open(directory: place + "/log", mode: .readOnly).anchor()?.position.sequence
+        if let said = told.done.last, start ?? .zero < said {
+            return Verdict(
+                kind: .lost, message: "it was said to begin behind \(said), and does behind \(start ?? .zero)")
+        }
+        var check = LogCheck(reference: reference)
+        if start != nil { check.archive = place + "/store" }
+        return await check.verdict(on: place + "/log", told: told)
     }
 
     private func redaction(_ place: String, _ told: Told, isDone: Bool) async throws -> Verdict {

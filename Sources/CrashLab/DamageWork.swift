@@ -24,7 +24,7 @@ struct DamageWork: Codable, Sendable {
 
     /// Says `at INDEX` before and `was harmless | older | refused | served MESSAGE` behind each.
     func run() async throws {
-        let reference = try ReferenceLog(directory: log)
+        let reference = try await ReferenceLog(directory: log)
         let whole = Array(try Data(contentsOf: URL(filePath: log + "/data.mdb")))
         for index in indices {
             say("at \(index)")

@@ -45,7 +45,7 @@ struct ImageWork: Codable, Sendable {
     func run() async throws {
         let trace = try recording.trace()
         let plan = try recording.plan(trace)
-        let check = try ImageCheck(recording, scratch: scratch + "/check")
+        let check = try await ImageCheck(recording, scratch: scratch + "/check")
         var (disk, seen) = (SimulatedDisk(), [Domain.Digest: ImageCheck.Outcome]())
         for step in 0...plan.steps {
             if step > 0 { try disk.take(trace.steps[step - 1]) }
@@ -111,32 +111,41 @@ private struct ImageCheck {
         var end: LogSequence?
     }
 
-    private let log: LogCheck
-    private let claim: ClaimCheck?
+    private enum Check {
+        case log(LogCheck)
+        case claim(ClaimCheck)
+    }
 
-    init(_ recording: Recording, scratch: String) throws {
-        claim = try recording.scenario.map { try ClaimCheck($0, model: recording.diskPath, scratch: scratch) }
-        let path = recording.scenario == nil ? Recording.logPath : "log"
+    private let check: Check
+
+    init(_ recording: Recording, scratch: String) async throws {
+        if let scenario = recording.scenario {
+            check = .claim(try await ClaimCheck(scenario, model: recording.diskPath, scratch: scratch))
+            return
+        }
         // What was given up may be there all the same: then the answers alone say what must be.
-        log = LogCheck(
-            reference: recording.hasFailure ? nil : try ReferenceLog(directory: "\(recording.diskPath)/\(path)"))
+        let model = "\(recording.diskPath)/\(Recording.logPath)"
+        let reference = recording.hasFailure ? nil : try await ReferenceLog(directory: model)
+        check = .log(LogCheck(reference: reference))
     }
 
     func outcome(at place: String, _ told: Told) async -> Outcome {
-        if let claim {
+        switch check {
+        case .claim(let claim):
             let verdict = await claim.verdict(at: place, told, isDone: told.done.count > claim.words)
             return Outcome(verdict: verdict, told: told)
+        case .log(let log):
+            let (verdict, end) = await log.outcome(on: "\(place)/\(Recording.logPath)", told: told)
+            return Outcome(verdict: verdict, told: told, end: end)
         }
-        let (verdict, end) = await log.outcome(on: "\(place)/\(Recording.logPath)", told: told)
-        return Outcome(verdict: verdict, told: told, end: end)
     }
 
     /// Whether what was found of a content is true with what has been told since: nothing more of consequence, or only
     /// what the content is known to hold.
     func holds(_ outcome: Outcome, _ told: Told) -> Bool {
         if outcome.told == told { return true }
-        guard outcome.verdict.kind == .sound, let end = outcome.end, told.failed == outcome.told.failed,
-            told.done == outcome.told.done
+        guard case .log(let log) = check, outcome.verdict.kind == .sound, let end = outcome.end,
+            told.failed == outcome.told.failed, told.done == outcome.told.done
         else { return false }
         return told.answers.allSatisfy { $0.sequence <= end && log.reference?.chain(at: $0.sequence) == $0.chain }
     }

@@ -1,3 +1,4 @@
+import Blobs
 import Codec
 import Domain
 import Engine
@@ -31,6 +32,8 @@ package struct Verdict: Hashable, Sendable, Codable {
 struct LogCheck {
     /// What the log must be a beginning of; nil where only the answers are known.
     let reference: ReferenceLog?
+    /// Where what the log has forgotten is read; nil where it has forgotten nothing.
+    var archive: String?
     private static let repeats = 2
     /// Beyond every workload's.
     private static let firstOwnNumber = 1 << 50
@@ -46,6 +49,9 @@ struct LogCheck {
         do {
             let log = try EventLog.open(
                 directory: directory, mode: .create(identity: nil), settings: Workload.settings(1 << 17))
+            if let archive {
+                log.use(archive: try await DirectoryBlobStore.open(archive, readOnly: true), place: archive)
+            }
             end = try log.head().sequence
             if let problem = try content(of: log, told) { return (problem, end) }
             return (try await goOn(log, told) ?? .sound, end)

@@ -1,3 +1,4 @@
+import Blobs
 import Codec
 import Domain
 import Engine
@@ -17,8 +18,10 @@ struct ReferenceLog: Sendable {
 
     var end: LogPosition { batches.last?.end ?? .start(of: identity) }
 
-    init(directory: String) throws {
+    /// - Parameter archive: where what the log has forgotten is read.
+    init(directory: String, archive: String? = nil) async throws {
         let log = try EventLog.open(directory: directory, mode: .readOnly)
+        if let archive { log.use(archive: try await DirectoryBlobStore.open(archive, readOnly: true), place: archive) }
         identity = log.identity
         var replay = Replay<Global>(of: identity, codec: GlobalCodec())
         positions = [.zero: .start(of: identity)]

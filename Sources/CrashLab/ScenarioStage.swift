@@ -12,17 +12,23 @@ struct ScenarioStage {
 
     private static let names = ["log", "text", "out", "store", "snapshots"]
 
-    func resolve(_ text: String) throws -> String {
+    func resolve(_ texts: [String]) async throws -> [String] {
+        var resolved: [String] = []
+        for text in texts { resolved.append(try await resolve(text)) }
+        return resolved
+    }
+
+    func resolve(_ text: String) async throws -> String {
         var text = text.replacing("{place}", with: place)
         for name in Self.names { text = text.replacing("{\(name)}", with: "\(place)/\(name)") }
         guard text.contains("{event}") else { return text }
-        return text.replacing("{event}", with: "\(try firstText())")
+        return text.replacing("{event}", with: "\(try await firstText())")
     }
 
     /// The first job's: its repository's address is free text.
-    private func firstText() throws -> LogSequence {
+    private func firstText() async throws -> LogSequence {
         let type = eventType(named: "job-enqueued")
-        let frames = try ReferenceLog(directory: place + "/log").batches.flatMap(\.frames)
+        let frames = try await ReferenceLog(directory: place + "/log").batches.flatMap(\.frames)
         guard let frame = frames.first(where: { $0.type == type }) else {
             throw LaboratoryFailure("the workload has enqueued nothing")
         }
@@ -35,8 +41,8 @@ struct ScenarioStage {
         _ surroundings: Children.Surroundings = .init()
     ) async throws -> (end: ProcessEnd, lines: [String]) {
         let children = laboratory.children
-        func workload(_ commands: Int) throws -> Workload {
-            var workload = Workload(directory: try resolve("{log}"), commands: commands)
+        func workload(_ commands: Int) async throws -> Workload {
+            var workload = Workload(directory: try await resolve("{log}"), commands: commands)
             (workload.clients, workload.sabotage) = (clients, sabotage)
             workload.firstNumber = number * Workload.numbersOfARun
             return workload
@@ -44,16 +50,18 @@ struct ScenarioStage {
         let process: SupervisedProcess
         switch act {
         case .engine(let commands, let mapBytes):
-            var workload = try workload(commands)
+            var workload = try await workload(commands)
             workload.mapBytes = mapBytes
             process = try await children.start(.workload(workload), surroundings)
         case .snapshots(let commands):
-            var workload = try workload(commands)
-            workload.snapshots = try resolve("{snapshots}")
+            var workload = try await workload(commands)
+            workload.snapshots = try await resolve("{snapshots}")
             process = try await children.start(.workload(workload), surroundings)
         case .drover(let arguments):
             process = try await children.start(
-                [laboratory.settings.program[0]] + arguments.map(resolve), surroundings)
+                [laboratory.settings.program[0]] + resolve(arguments), surroundings)
+        case .trim(let frames):
+            process = try await children.start(.trim(TrimWork(place: place, frames: frames)), surroundings)
         case .mutant(let mutant):
             process = try await children.start(.mutant(MutantWork(mutant: mutant, place: place)), surroundings)
         }

@@ -18,7 +18,7 @@ struct StoreDamageWork: Codable, Sendable {
 
     /// Says `at INDEX` before and `was harmless | older | refused | served MESSAGE` behind each.
     func run() async throws {
-        let reference = try ReferenceLog(directory: place + "/log")
+        let reference = try await ReferenceLog(directory: place + "/log")
         let files = try Self.files(below: place + "/store")
         for index in indices {
             say("at \(index)")

@@ -68,7 +68,7 @@ import Testing
         #expect(attack.tried > 1000 && attack.opened == attack.tried)
         #expect(attack.distinct > attack.tried / 10)
         let others = try #require(report?.attacks?.dropFirst())
-        #expect(others.count == 9)
+        #expect(others.count == 10)
         for attack in others { #expect(attack.tried > 200 && attack.opened == attack.tried, "\(attack)") }
         try expectClean()
     }
@@ -100,7 +100,7 @@ import Testing
             "--controls", "--images", "400", "--rounds", "2", "--calls", "2", "--damages", "150", "--seed", "4")
         #expect(code == 0, "\(text.suffix(2000))")
         let controls = try #require(report?.controls, "\(text.suffix(2000))")
-        #expect(controls.count >= 16)
+        #expect(controls.count >= 17)
         for control in controls where control.skipped == nil { #expect(control.found > 0, "\(control.planted)") }
         try expectClean()
     }

@@ -73,6 +73,10 @@ package struct Control: Sendable {
             promise: "a log is the old one or the redacted one",
             attack: .scenario("redaction", swallowing: .init("data,meta,directory"), nil)),
         Control(
+            planted: "a log forgets what its archive has not flushed",
+            promise: "a log and its archive are the whole log",
+            attack: .scenario("trim", swallowing: .init("data", below: "store"), nil)),
+        Control(
             planted: "a snapshot of the state gets its name before it is flushed",
             promise: "a snapshot is what the log amounts to",
             attack: .scenario("snapshots", swallowing: .init("data", below: "snapshots"), nil),

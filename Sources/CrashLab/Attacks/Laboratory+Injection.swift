@@ -70,7 +70,7 @@ private struct InjectionSweep {
         paths = []
         try FileManager.default.moveItem(atPath: stage.place, toPath: root + "/model")
         try FileManager.default.copyItem(atPath: root + "/start", toPath: stage.place)
-        paths = scenario.paths.isEmpty ? Self.paths(in: traced, below: place) : try scenario.paths.map(stage.resolve)
+        paths = scenario.paths.isEmpty ? Self.paths(in: traced, below: place) : try await stage.resolve(scenario.paths)
     }
 
     /// Every path below a directory that a trace names.
@@ -148,11 +148,11 @@ private struct InjectionSweep {
             return "it crashed (signal \(number)): \(lines.last ?? "")"
         }
         if let problem = try await check(told + lines, isDone: end == .exited(0)) { return problem }
-        guard case .drover = scenario.act else { return nil }
+        guard scenario.act.canBeRepeated else { return nil }
         // The check went on from what was left; the second try comes to it as it was.
         try lay(left)
         for leftover in scenario.leftovers + ["{out}"] {
-            try? FileManager.default.removeItem(atPath: stage.resolve(leftover))
+            try? FileManager.default.removeItem(atPath: await stage.resolve(leftover))
         }
         let again = try await stage.act(scenario.act, number: scenario.before.count, clients: 1)
         guard again.end == .exited(0) else { return "repeated, it fails: \(again.lines.last ?? "")" }

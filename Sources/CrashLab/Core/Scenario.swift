@@ -9,8 +9,18 @@ package struct Scenario: Hashable, Sendable, Codable {
         case snapshots(commands: Int)
         /// A verb of `drover`.
         case drover([String])
+        /// What `--keep-log` does, to the end of `{log}`: `{store}` seals it, and it is taken away, so many frames at once.
+        case trim(frames: Int)
         /// A mutation in a verb's place, for control.
         case mutant(Mutant)
+
+        /// Whether what it left undone is done by the same act again.
+        var canBeRepeated: Bool {
+            switch self {
+            case .drover, .trim: true
+            case .engine, .snapshots, .mutant: false
+            }
+        }
     }
 
     package enum Claim: String, Hashable, Sendable, Codable {
@@ -30,6 +40,8 @@ package struct Scenario: Hashable, Sendable, Codable {
         case backup
         /// `{log}` is the old one or the redacted one, and the backup follows either.
         case redaction
+        /// `{log}` with `{store}` for its archive is the whole log, and begins where it was said to.
+        case trimmed
     }
 
     package var name: String
@@ -84,6 +96,7 @@ package struct Scenario: Hashable, Sendable, Codable {
             name: "redaction", before: [filled, backedUp],
             act: .drover(["redact", "{log}", "{event}", "--reason", "asked for", "--json"]), claim: .redaction,
             hasImages: true),
+        Scenario(name: "trim", before: [filled], act: .trim(frames: 4), claim: .trimmed, hasImages: true),
     ]
 
     package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }

@@ -128,7 +128,7 @@ package enum Global: Aggregate {
         switch event {
         case .claimed(let job, _, let worker, _): state.fleet.claimed(job, by: worker)
         case .succeeded(let job, _), .requeued(let job), .failed(let job, _, _):
-            if let worker = state.queue.jobs[job]?.attempt?.worker { state.fleet.ended(job, by: worker) }
+            if let worker = state.queue.jobs.look(job, { $0?.attempt?.worker }) { state.fleet.ended(job, by: worker) }
         case .enqueued, .heartbeat, .uploaded, .attemptFailed, .attemptReleased, .leaseExpired, .cancelRequested,
             .enqueueReused:
             break
@@ -148,7 +148,8 @@ package enum Global: Aggregate {
 
     /// The last copy of a build is gone: its build-once key is free again.
     private static func forgetIfGone(_ state: inout GlobalState, _ build: BuildID) {
-        guard state.replicationStatus(build) == .gone, let key = state.queue.builds[build]?.buildOnceKey else { return }
+        guard state.replicationStatus(build) == .gone, let key = state.queue.builds.look(build, { $0?.buildOnceKey })
+        else { return }
         state.queue.releaseKey(key, of: build)
     }
 
@@ -174,14 +175,14 @@ package enum Global: Aggregate {
         case .queue(.enqueued(let job, _)): .queue(.enqueued(job, isReused: false))
         case .queue(.enqueueReused(let job, _)): .queue(.enqueued(job, isReused: true))
         case .queue(.claimed(let job, let attempt, _, let leaseSeconds)):
-            (state.queue.jobs[job]?.request).map {
+            state.queue.jobs.look(job) { $0?.request }.map {
                 .queue(
                     .claimed(
                         job, attempt, $0, leaseSeconds: leaseSeconds,
                         heartbeatSeconds: state.log.settings.heartbeatSeconds))
             } ?? .queue(.nothingToClaim)
         case .queue(.heartbeat(let job, _, _, _)):
-            .queue(.heartbeat(isCancelled: state.queue.jobs[job]?.cancel != nil))
+            .queue(.heartbeat(isCancelled: state.queue.jobs.look(job) { $0?.cancel != nil }))
         case .queue: .queue(.done)
         case .targets(.deploymentWaiting(let opening)):
             .targets(.deployment(opening.id, .waiting, skipped: state.targetsWorld.skipped(opening.request.scope)))

@@ -7,6 +7,11 @@ package struct IdentifierTable<Key: NumericIdentifier, Row: Sendable>: Sendable 
         var rows: [Row?]
         /// Rows that are there: one at least.
         var count: Int
+
+        @inline(__always) func look<Value>(_ index: Int, _ body: (Row?) -> Value) -> Value {
+            let rows = rows.span
+            return body(rows[index])
+        }
     }
 
     private static var shift: UInt64 { 5 }
@@ -22,27 +27,33 @@ package struct IdentifierTable<Key: NumericIdentifier, Row: Sendable>: Sendable 
     package var isEmpty: Bool { count == 0 }
 
     package subscript(key: Key) -> Row? {
-        // Lends the row: it is not copied to look at a part of it. Inlined, as what is lent by a call of its own is kept
-        // in memory that is allocated for it: much of what a replay costs.
-        @inline(__always) _read {
-            if let page = place(of: key.rawValue >> Self.shift) {
-                yield pages[page].rows[Self.index(key)]
-            } else {
-                yield nil
-            }
+        get { look(key) { $0 } }
+        set { change(key) { $0 = newValue } }
+    }
+
+    /// Looks at a row where it lies: nothing of it is copied but what is returned.
+    @inline(__always) package func look<Value>(_ key: Key, _ body: (Row?) -> Value) -> Value {
+        guard let page = place(of: key.rawValue >> Self.shift) else { return body(nil) }
+        let pages = pages.span
+        return pages[page].look(Self.index(key), body)
+    }
+
+    /// Changes a row where it lies. What an accessor lends by a call of its own is kept in memory that is allocated for
+    /// it: much of what a replay would cost.
+    @inline(__always) @discardableResult
+    package mutating func change<Value>(_ key: Key, _ body: (inout Row?) -> Value) -> Value {
+        let number = key.rawValue >> Self.shift
+        guard let page = place(of: number) else {
+            var row: Row?
+            let value = body(&row)
+            if let row { insert(row, key, number) }
+            return value
         }
-        @inline(__always) _modify {
-            let number = key.rawValue >> Self.shift
-            if let page = place(of: number) {
-                let wasThere = pages[page].rows[Self.index(key)] != nil
-                defer { settle(page, wasThere, isThere: pages[page].rows[Self.index(key)] != nil) }
-                yield &pages[page].rows[Self.index(key)]
-            } else {
-                var row: Row?
-                defer { if let row { insert(row, key, number) } }
-                yield &row
-            }
-        }
+        let index = Self.index(key)
+        let wasThere = pages[page].rows[index] != nil
+        let value = body(&pages[page].rows[index])
+        settle(page, wasThere, isThere: pages[page].rows[index] != nil)
+        return value
     }
 
     private static func index(_ key: Key) -> Int { Int(truncatingIfNeeded: key.rawValue) & (pageRows - 1) }

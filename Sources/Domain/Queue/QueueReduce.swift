@@ -42,7 +42,7 @@ extension QueueState {
         let begun = Attempt(
             number: attempt, worker: worker, leaseSeconds: leaseSeconds, claimedAt: time, heardAt: time, counter: 0,
             stage: .snapshot, pack: nil)
-        guard let priority = jobs[job]?.begin(begun) else { return note() }
+        guard let priority = jobs.change(job, { $0?.begin(begun) }) else { return note() }
         waiting.remove(job, priority: priority)
         running.insert(job, at: runningPlace(job))
     }
@@ -50,30 +50,41 @@ extension QueueState {
     private mutating func heard(
         _ job: JobID, _ number: AttemptNumber, at time: Timestamp, change: (inout Attempt) -> Void
     ) {
-        guard jobs[job]?.heard(number, at: time, change: change) == true else { return note() }
+        guard jobs.change(job, { $0?.heard(number, at: time, change: change) }) == true else { return note() }
     }
 
     private mutating func succeeded(_ job: JobID, _ number: AttemptNumber, at time: Timestamp) {
-        guard let build = jobs[job]?.build(number, at: time) else { return note() }
+        guard let build = jobs.look(job, { $0?.build(number, at: time) }) else { return note() }
         builds[job] = build
         close(job)
     }
 
     private mutating func leaseExpired(_ job: JobID, _ number: AttemptNumber) {
-        guard jobs[job]?.attempt?.number == number else { return note() }
-        jobs[job]?.lostAttempts += 1
+        let isCurrent = jobs.change(job) { open in
+            guard open?.attempt?.number == number else { return false }
+            open?.lostAttempts += 1
+            return true
+        }
+        if !isCurrent { note() }
     }
 
     private mutating func requeued(_ job: JobID) {
-        guard let open = jobs[job], open.attempt != nil else { return note() }
-        jobs[job]?.attempt = nil
+        let priority: Int32? = jobs.change(job) { open in
+            guard open?.attempt != nil else { return nil }
+            open?.attempt = nil
+            return open?.request.priority
+        }
+        guard let priority else { return note() }
         leaveRunning(job)
-        waiting.insert(job, priority: open.request.priority)
+        waiting.insert(job, priority: priority)
     }
 
     private mutating func cancelRequested(_ job: JobID, reason: String, at time: Timestamp) {
-        guard let open = jobs[job] else { return note() }
-        if open.cancel == nil { jobs[job]?.cancel = OpenJob.Cancel(at: time, reason: reason) }
+        let isOpen = jobs.change(job) { open in
+            if open?.cancel == nil { open?.cancel = OpenJob.Cancel(at: time, reason: reason) }
+            return open != nil
+        }
+        if !isOpen { note() }
     }
 
     private mutating func failed(_ job: JobID) {

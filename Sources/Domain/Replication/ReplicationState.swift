@@ -45,11 +45,11 @@ package struct ReplicationState: Hashable, Sendable, Codable {
         case .packStored(let build, let attempt, let region, let manifest):
             store(build, attempt, in: region, manifest: manifest)
         case .packLost(let build, let region, _):
-            guard packs[build] != nil else {
-                impossible += 1
-                return
+            let isKnown = packs.change(build) { pack in
+                pack?.stored.removeAll { $0 == region }
+                return pack != nil
             }
-            packs[build]?.stored.removeAll { $0 == region }
+            if !isKnown { impossible += 1 }
         }
     }
 
