@@ -75,6 +75,7 @@ enum Again: Codable, Sendable {
 extension Laboratory {
     /// Makes exactly the image, file or check of a finding again.
     package func again(_ directory: String) async throws -> AttackReport {
+        let directory = URL(filePath: directory).path
         let scratch = try place("again")
         defer { removePlace("again") }
         return try await timed(Again.attack) { report in

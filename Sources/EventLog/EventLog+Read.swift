@@ -129,8 +129,8 @@ extension EventLog {
                 batches.append(FrameBatch(frames: frames, end: row.position(in: identity)))
                 frames = []
             }
-        } catch is DamageFound where !batches.isEmpty {
-            // What is sound goes first; the next call meets the damage at once.
+        } catch  where !batches.isEmpty {
+            // What is sound goes first, whatever LMDB says of what follows; the next call meets the damage at once.
         }
         return batches
     }
@@ -192,18 +192,19 @@ extension EventLog {
         var rows: [BatchRow] = []
         var sound = sequence
         var isEnd = true
-        try transaction.scan(Self.batches, from: bigEndianBytes(sequence + 1).span) { key, value in
-            let row = BatchRow(key: key, value: value)
-            guard let row, rows.isEmpty ? row.first <= sound + 1 && row.last > sound : row.first == sound &+ 1 else {
-                isEnd = false
-                // What is sound goes first; the next call begins here.
-                if !rows.isEmpty { return false }
-                throw DamageFound(afterSequence: sound, message: "the next batch's row is damaged or missing")
+        do {
+            try transaction.scan(Self.batches, from: bigEndianBytes(sequence + 1).span) { key, value in
+                guard let row = BatchRow(key: key, value: value),
+                    rows.isEmpty ? row.first <= sound + 1 && row.last > sound : row.first == sound &+ 1
+                else { throw DamageFound(afterSequence: sound, message: "the next batch's row is damaged or missing") }
+                rows.append(row)
+                sound = row.last
+                isEnd = sound - sequence < UInt64(clamping: max(1, maximumFrames))
+                return isEnd
             }
-            rows.append(row)
-            sound = row.last
-            isEnd = sound - sequence < UInt64(clamping: max(1, maximumFrames))
-            return isEnd
+        } catch  where !rows.isEmpty {
+            // What is sound goes first, whatever LMDB says of what follows; the next call begins here.
+            isEnd = false
         }
         if isEnd { try Self.checkEnd(transaction, behind: start, after: sequence, sound: sound) }
         return rows

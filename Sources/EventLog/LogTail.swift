@@ -3,6 +3,7 @@ import Dispatch
 package import Domain
 import LMDB
 package import Ports
+import Synchronization
 
 /// The batches after a position, as they become durable, from this process or another: an endless sequence that ends
 /// when its task is cancelled and fails when the log is no longer the one the position came from.
@@ -132,8 +133,21 @@ extension EventLog {
         _ work: @escaping @Sendable () throws(StoreFailure) -> Result
     ) async throws(StoreFailure) -> Result {
         let outcome: Swift.Result<Result, StoreFailure> = await withCheckedContinuation { continuation in
-            readQueue.async { continuation.resume(returning: Swift.Result(catching: work)) }
+            let work = WorkOnce(work)
+            readQueue.async { continuation.resume(returning: work.run()) }
         }
         return try outcome.get()
+    }
+}
+
+/// Work that is let go of before anybody hears of its end: with its last user a log is closed at once, and can be opened.
+private final class WorkOnce<Result: Sendable>: Sendable {
+    private let work: Mutex<(@Sendable () throws(StoreFailure) -> Result)?>
+
+    init(_ work: @escaping @Sendable () throws(StoreFailure) -> Result) { self.work = Mutex(work) }
+
+    func run() -> Swift.Result<Result, StoreFailure> {
+        guard let work = work.withLock({ $0.take() }) else { preconditionFailure("work is run once") }
+        return Swift.Result(catching: work)
     }
 }

@@ -105,6 +105,17 @@ import Testing
         try expectClean()
     }
 
+    /// What the laboratory once found of damaged files stays mended (`seeds/damage`).
+    @Test(arguments: ["missing-page", "unfindable-key"]) func whatWasFoundIsMended(name: String) async throws {
+        let seeds = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../seeds/damage")
+        let copy = directory + "/\(name)"
+        try FileManager.default.copyItem(atPath: seeds.appending(path: name).path, toPath: copy)
+        let (code, report, text) = try await crashtest("--again", name)
+        #expect(code == 0, "\(text.suffix(2000))")
+        let attack = try #require(report?.attacks?.first)
+        #expect(attack.tried == 1 && attack.findings.isEmpty && attack.refused == 1)
+    }
+
     /// TERM and Ctrl-C end the children first: nothing of it is left, however busy they were.
     @Test(arguments: ["images", "kill", "damage"]) func anInterruptionLeavesNothing(attack: String) async throws {
         let (signal, code): (Int32, Int32) = attack == "kill" ? (SIGINT, 130) : (SIGTERM, 143)
