@@ -31,7 +31,8 @@ package enum Canary: String, CaseIterable, Sendable {
 }
 
 extension Optional<Canary> {
-    var maker: EngineHost<Global>.Maker {
+    /// Nil where the true aggregate is run.
+    var mutant: EngineHost<Global>.MutantMaker? {
         switch self {
         case .unfenced?: Self.maker(of: Unfenced.self)
         case .lastInFirstOut?: Self.maker(of: LastInFirstOut.self)
@@ -42,15 +43,15 @@ extension Optional<Canary> {
         case .unreplicated?: Self.maker(of: Unreplicated.self)
         case .forgetsBuilds?: Self.maker(of: ForgetsBuilds.self)
         case .forgetsCancels?: Self.maker(of: ForgetsCancels.self)
-        case .lyingDisk?, .blindMirror?, .forgetsWakes?, nil: Self.maker(of: Global.self)
+        case .lyingDisk?, .blindMirror?, .forgetsWakes?, nil: nil
         }
     }
 
-    private static func maker<A: Aggregate>(of: A.Type) -> EngineHost<Global>.Maker
+    private static func maker<A: Aggregate>(of: A.Type) -> EngineHost<Global>.MutantMaker
     where A.State == GlobalState, A.Command == GlobalCommand, A.Event == GlobalEvent, A.Answer == GlobalAnswer {
         let kept = KeptReplay<A>()
         return { store, clock, configuration throws(EngineFailure) in
-            try AggregateWriter<A>(
+            try MutantWriter<A>(
                 store: store, codec: GlobalCodec(), clock: clock, configuration: configuration, kept: kept)
         }
     }

@@ -4,8 +4,8 @@ import Engine
 import Ports
 import Synchronization
 
-/// A writer whatever its aggregate: the true one, or one with a planted bug.
-protocol Writing<State, Command, Answer> {
+/// The writer of an aggregate with a planted bug.
+protocol MutantWriting<State, Command, Answer> {
     associatedtype State
     associatedtype Command: Sendable
     associatedtype Answer: Sendable
@@ -45,19 +45,35 @@ final class KeptReplay<A: Aggregate>: Sendable {
     }
 }
 
-/// The engine's own writer, behind that face.
-struct AggregateWriter<A: Aggregate>: Writing {
+extension EngineWriter {
+    /// Over a simulated disk, on what was kept of its last fold.
+    init(
+        store: SimulatedStore, codec: any EventCodec<A.Event>, clock: SimulatedClock,
+        configuration: EngineConfiguration, kept: KeptReplay<A>
+    ) throws(EngineFailure) {
+        let hashing = configuration.hashing
+        self.init(
+            after: try kept.whole(store, codec: codec, hashing: hashing), store: store, codec: codec, clock: clock,
+            configuration: configuration
+        ) { () throws(EngineFailure) in try kept.whole(store, codec: codec, hashing: hashing) }
+    }
+
+    mutating func take(_ submissions: [Submission<A.Command>], fact: LogEvent?) -> Taken<A.State, A.Answer> {
+        let turn = take(submissions, facts: fact.map { [$0] } ?? [])
+        let hashable = turn.kept.flatMap { $0.isHashed ? ($0.state, $0.position.sequence) : nil }
+        return Taken(answers: turn.answers, hashable: hashable, failure: turn.failure)
+    }
+}
+
+/// The engine's own writer of a mutant.
+struct MutantWriter<A: Aggregate>: MutantWriting {
     private var writer: EngineWriter<A>
 
     init(
         store: SimulatedStore, codec: any EventCodec<A.Event>, clock: SimulatedClock,
         configuration: EngineConfiguration, kept: KeptReplay<A>
     ) throws(EngineFailure) {
-        let hashing = configuration.hashing
-        writer = EngineWriter(
-            after: try kept.whole(store, codec: codec, hashing: hashing), store: store, codec: codec, clock: clock,
-            configuration: configuration
-        ) { () throws(EngineFailure) in try kept.whole(store, codec: codec, hashing: hashing) }
+        writer = try EngineWriter(store: store, codec: codec, clock: clock, configuration: configuration, kept: kept)
     }
 
     var state: A.State { writer.core.state }
@@ -68,9 +84,7 @@ struct AggregateWriter<A: Aggregate>: Writing {
     mutating func start() throws(EngineFailure) { _ = try writer.start() }
 
     mutating func take(_ submissions: [Submission<A.Command>], fact: LogEvent?) -> Taken<A.State, A.Answer> {
-        let turn = writer.take(submissions, facts: fact.map { [$0] } ?? [])
-        let hashable = turn.kept.flatMap { $0.isHashed ? ($0.state, $0.position.sequence) : nil }
-        return Taken(answers: turn.answers, hashable: hashable, failure: turn.failure)
+        writer.take(submissions, fact: fact)
     }
 }
 
@@ -79,8 +93,15 @@ struct AggregateWriter<A: Aggregate>: Writing {
 /// As with the engine's service, commands wait while a batch is flushed, and reads see durable state only.
 final class EngineHost<A: Aggregate> {
     typealias Answer = Result<CommandOutcome<A.Answer>, EngineFailure>
-    typealias AnyWriter = any Writing<A.State, A.Command, A.Answer>
-    typealias Maker = (SimulatedStore, SimulatedClock, EngineConfiguration) throws(EngineFailure) -> AnyWriter
+    typealias Mutant = any MutantWriting<A.State, A.Command, A.Answer>
+    typealias MutantMaker = (SimulatedStore, SimulatedClock, EngineConfiguration) throws(EngineFailure) -> Mutant
+
+    /// The true writer. Behind a reference, so that a look at a part of it copies that part and no more.
+    private final class Life {
+        var writer: EngineWriter<A>
+
+        init(_ writer: EngineWriter<A>) { self.writer = writer }
+    }
 
     private struct Waiting {
         var submission: Submission<A.Command>
@@ -98,8 +119,11 @@ final class EngineHost<A: Aggregate> {
     let store: SimulatedStore
     let codec: any EventCodec<A.Event>
     var configuration: EngineConfiguration
-    private let make: Maker
-    private var writer: AnyWriter?
+    private let makeMutant: MutantMaker?
+    private let kept = KeptReplay<A>()
+    /// Invariant: one of the two while the process runs, none when it does not.
+    private var life: Life?
+    private var mutant: Mutant?
     private var inbox: [Waiting] = []
     private var reads: [(A.State, LogPosition, Timestamp) -> Void] = []
     private var waiters: [Waiter] = []
@@ -110,8 +134,10 @@ final class EngineHost<A: Aggregate> {
     /// The durable head, as others are told it.
     private(set) var head: LogPosition
     /// Sees every durable batch once, in order.
-    var observe: (FrameBatch) -> Void = { _ in }
+    var observe: (SeenBatch<A.Event>) -> Void = { _ in }
     private var observed = LogSequence.zero
+    /// For those who follow the log.
+    private(set) var recent: RecentBatches<A.Event>
     /// A key that was handed in; or whose command was answered as not written.
     var onKey: (_ key: String, _ isFailed: Bool) -> Void = { _, _ in }
     /// The process ends by itself: the log failed twice.
@@ -121,27 +147,44 @@ final class EngineHost<A: Aggregate> {
 
     init(
         world: World, node: Node, identity: LogIdentity, codec: any EventCodec<A.Event>,
-        configuration: EngineConfiguration, make: @escaping Maker
+        configuration: EngineConfiguration, recentBatches: Int = 0, mutant: MutantMaker? = nil
     ) {
-        (self.world, self.node, self.codec, self.configuration, self.make) = (world, node, codec, configuration, make)
+        (self.world, self.node, self.codec, self.configuration) = (world, node, codec, configuration)
+        makeMutant = mutant
         store = SimulatedStore(identity: identity)
         head = .start(of: identity)
+        recent = RecentBatches(maximumBatches: recentBatches)
     }
 
     /// What is in the log already was seen elsewhere.
-    func skip(to position: LogPosition) { (head, observed) = (position, position.sequence) }
+    func skip(to position: LogPosition) {
+        (head, observed) = (position, position.sequence)
+        forgetLost()
+    }
+
+    /// What is no longer on the disk is not at hand either.
+    private func forgetLost() { recent.forget { (try? store.position(at: $0.sequence)) != $0 } }
 
     /// The state as the writer has it, maybe not durable yet: for checks only.
-    var state: A.State? { isTurning ? nil : writer?.state }
+    var state: A.State? { isTurning ? nil : life?.writer.core.state ?? mutant?.state }
+
+    private var isRunning: Bool { life != nil || mutant != nil }
+    private var writtenHead: LogPosition? { life?.writer.core.head ?? mutant?.head }
+
+    private func lend(_ body: (A.State, LogPosition, Timestamp) -> Void) {
+        if let life {
+            body(life.writer.core.state, life.writer.core.head, life.writer.core.clock.now)
+        } else if let mutant {
+            body(mutant.state, mutant.head, mutant.logTime)
+        }
+    }
 
     // MARK: Life
 
     /// Replays the log through the real decoder, and says that it has started; `ready` when that is durable.
     func start(ready: @escaping () -> Void) {
         do throws(EngineFailure) {
-            var writer = try make(store, node.clock, configuration)
-            try writer.start()
-            self.writer = writer
+            try open()
             flush { [self] in
                 tick()
                 ready()
@@ -149,9 +192,22 @@ final class EngineHost<A: Aggregate> {
         } catch {
             world.note(node.name, "does not start: \(error)")
             world.counts.note("start failed")
-            (writer, isTurning) = (nil, false)
+            (life, mutant, isTurning) = (nil, nil, false)
             store.settle()
             onFailure()
+        }
+    }
+
+    private func open() throws(EngineFailure) {
+        if let makeMutant {
+            var started = try makeMutant(store, node.clock, configuration)
+            try started.start()
+            mutant = started
+        } else {
+            var started = try EngineWriter(
+                store: store, codec: codec, clock: node.clock, configuration: configuration, kept: kept)
+            _ = try started.start()
+            life = Life(started)
         }
     }
 
@@ -159,14 +215,15 @@ final class EngineHost<A: Aggregate> {
     func crash(losesPower: Bool) {
         let remains = store.crash(losesPower: losesPower, &world.chance)
         world.counts.note("in flight at a crash: \(remains.rawValue)")
-        (writer, isTurning, fact) = (nil, false, nil)
+        (life, mutant, isTurning, fact) = (nil, nil, false, nil)
         (inbox, reads, waiters) = ([], [], [])
+        forgetLost()
     }
 
     // MARK: Commands and reads
 
     func submit(_ submission: Submission<A.Command>, answer: @escaping (Answer) -> Void) {
-        guard writer != nil else { return answer(.failure(EngineFailure(code: .stopped, message: "not started"))) }
+        guard isRunning else { return answer(.failure(EngineFailure(code: .stopped, message: "not started"))) }
         guard inbox.count < configuration.maximumWaiting else {
             return answer(.failure(EngineFailure(code: .busy, message: "too many commands wait")))
         }
@@ -185,8 +242,7 @@ final class EngineHost<A: Aggregate> {
 
     /// Looks at the durable state: now, or behind the flush. Never at all if the process ends before.
     func read(_ body: @escaping (A.State, LogPosition, Timestamp) -> Void) {
-        guard let writer else { return }
-        if isTurning { reads.append(body) } else { body(writer.state, writer.head, writer.logTime) }
+        if isTurning, isRunning { reads.append(body) } else { lend(body) }
     }
 
     /// Runs the body when the durable head is past a sequence, or the time is over.
@@ -211,7 +267,7 @@ final class EngineHost<A: Aggregate> {
     }
 
     private func tick() {
-        guard let milliseconds = writer?.tickMilliseconds else { return }
+        guard let milliseconds = life?.writer.tickMilliseconds ?? mutant?.tickMilliseconds else { return }
         world.after(milliseconds: Int64(milliseconds), on: node) { [self] in
             if !isTurning { turn() }
             tick()
@@ -219,16 +275,19 @@ final class EngineHost<A: Aggregate> {
     }
 
     private func turn() {
-        guard writer != nil else { return }
-        isTurning = true
-        let work = inbox.prefix(configuration.maximumBatch)
-        let before = writer?.head.sequence ?? .zero
-        guard let taken = writer?.take(work.map(\.submission), fact: fact.take()) else { return }
+        let work = Array(inbox.prefix(configuration.maximumBatch))
+        let before = writtenHead?.sequence
+        guard let taken = take(work, fact.take()) else { return }
+        let hasMoved = writtenHead?.sequence != before
+        // Most ticks find nothing: nobody waits for a turn that was only a look at the clock.
+        if work.isEmpty, !hasMoved, taken.failure == nil {
+            isTurning = false
+            return
+        }
         inbox.removeFirst(taken.answers.count)
         if let (state, sequence) = taken.hashable { hash(state, at: sequence) }
-        let answers = zip(work, taken.answers).map { waiting, answer in { waiting.answer(answer) } }
         let finish = { [self] in
-            for answer in answers { answer() }
+            for (waiting, answer) in zip(work, taken.answers) { waiting.answer(answer) }
             if let failure = taken.failure {
                 world.note(node.name, "ends: \(failure)")
                 world.counts.note("engine ended by its log")
@@ -237,11 +296,16 @@ final class EngineHost<A: Aggregate> {
                 turnSoon()
             }
         }
-        guard writer?.head.sequence != before else {
+        guard hasMoved else {
             isTurning = false
             return settle(finish)
         }
         flush(finish)
+    }
+
+    private func take(_ work: [Waiting], _ fact: LogEvent?) -> Taken<A.State, A.Answer>? {
+        let submissions = work.map(\.submission)
+        return life?.writer.take(submissions, fact: fact) ?? mutant?.take(submissions, fact: fact)
     }
 
     /// The disk takes its time; then the batch is durable, seen and answered.
@@ -257,12 +321,13 @@ final class EngineHost<A: Aggregate> {
     }
 
     private func settle(_ finish: () -> Void) {
-        guard let writer else { return }
-        publish(writer.head)
+        guard let position = writtenHead else { return }
+        publish(position)
         let due = reads
         reads = []
-        for read in due { read(writer.state, writer.head, writer.logTime) }
+        for read in due { lend(read) }
         finish()
+        guard waiters.contains(where: { $0.after < head.sequence }) else { return }
         let ready = waiters.filter { $0.after < head.sequence }
         waiters.removeAll { $0.after < head.sequence }
         for waiter in ready { waiter.body() }
@@ -276,7 +341,9 @@ final class EngineHost<A: Aggregate> {
             for batch in try store.read(after: observed, maximumFrames: .max) {
                 world.counts.appended += UInt64(batch.frames.count)
                 observed = batch.end.sequence
-                observe(batch)
+                let seen = SeenBatch(batch, codec)
+                recent.add(seen)
+                observe(seen)
             }
         } catch {
             world.broken("durable-log-reads", "\(node.name): \(error)")

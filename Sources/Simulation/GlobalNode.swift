@@ -83,14 +83,14 @@ final class GlobalNode {
 
     init(
         world: World, identity: LogIdentity, configuration: EngineConfiguration, feedLimits: FeedLimits,
-        make: @escaping EngineHost<Global>.Maker
+        mutant: EngineHost<Global>.MutantMaker?
     ) {
         node = world.add("global")
         (self.world, self.feedLimits) = (world, feedLimits)
         presence = Presence(clock: node.clock)
         host = EngineHost(
-            world: world, node: node, identity: identity, codec: GlobalCodec(), configuration: configuration, make: make
-        )
+            world: world, node: node, identity: identity, codec: GlobalCodec(), configuration: configuration,
+            recentBatches: Self.recentBatches, mutant: mutant)
         host.onFailure = { [unowned self] in world.restartSoon(node, crash: crash, start: start) }
     }
 
@@ -239,6 +239,7 @@ final class GlobalNode {
     // MARK: The feed
 
     private static let framesAtOnce = 2000
+    private static let recentBatches = 4096
 
     func feed(
         for region: RegionName, after asked: LogPosition?, waitMilliseconds: Int64,
@@ -272,19 +273,7 @@ final class GlobalNode {
     ) {
         host.read { [self] state, head, _ in
             var part = start
-            do {
-                while part.position.sequence < head.sequence, !part.isFull {
-                    let batches = try host.store.read(after: part.position.sequence, maximumFrames: Self.framesAtOnce)
-                    let known = batches.filter { $0.end.sequence <= head.sequence }
-                    if known.isEmpty { break }
-                    let codec = host.codec
-                    part.take(
-                        try known.map { ($0.end, try $0.frames.compactMap { try codec.decode($0) }) }, for: region,
-                        state: state)
-                }
-            } catch {
-                world.broken("feed-reads", "\(error)")
-            }
+            take(upTo: head.sequence, into: &part, for: region, state)
             let left = deadline - node.monotonic
             guard part.facts.isEmpty, !part.isFull, left > 0 else {
                 return answer(.part(facts: part.facts, position: part.position))
@@ -293,6 +282,40 @@ final class GlobalNode {
                 feed(part, for: region, deadline: deadline, answer: answer)
             }
         }
+    }
+}
+
+extension GlobalNode {
+    /// Out of what is at hand, else off the disk.
+    private func take(
+        upTo head: LogSequence, into part: inout FeedPart, for region: RegionName, _ state: GlobalState
+    ) {
+        do {
+            while part.position.sequence < head, !part.isFull {
+                let before = part.position
+                if let recent = host.recent.behind(before.sequence) {
+                    for seen in recent where seen.batch.end.sequence <= head {
+                        try take(seen, into: &part, for: region, state)
+                        if part.isFull { break }
+                    }
+                } else {
+                    for batch in try host.store.read(after: before.sequence, maximumFrames: Self.framesAtOnce)
+                    where batch.end.sequence <= head {
+                        try take(SeenBatch(batch, host.codec), into: &part, for: region, state)
+                    }
+                }
+                if part.position == before { break }
+            }
+        } catch {
+            world.broken("feed-reads", "\(error)")
+        }
+    }
+
+    private func take(
+        _ seen: SeenBatch<GlobalEvent>, into part: inout FeedPart, for region: RegionName, _ state: GlobalState
+    ) throws(CodecFailure) {
+        if let (_, message) = seen.unreadable { throw CodecFailure(.malformed, message) }
+        part.take(seen.events, upTo: seen.batch.end, for: region, state: state)
     }
 }
 

@@ -42,21 +42,15 @@ struct Network {
 
 extension World {
     /// One message on its way: it comes once, late, twice or never.
-    private func send(from: Node, to: Node, _ what: StaticString, _ deliver: @escaping Step) {
+    fileprivate func send(from: Node, to: Node, _ what: StaticString, _ message: Occurrence) {
         guard network.reaches(from.place, to.place), !happens(perMille: network.lossPerMille) else {
             counts.note("message lost")
             return note(from.name, "\(what) to \(to.name) is lost")
         }
-        after(delay()) { [self] in
-            counts.messages += 1
-            deliver()
-        }
+        put(message, in: delay())
         guard happens(perMille: network.duplicatesPerMille) else { return }
         counts.note("message duplicated")
-        after(delay()) { [self] in
-            counts.messages += 1
-            deliver()
-        }
+        put(message, in: delay())
     }
 
     private func delay() -> Int64 {
@@ -74,29 +68,46 @@ extension World {
         _ what: StaticString, from: Node, to: Node, timeoutMilliseconds: Int64,
         serve: @escaping (@escaping (Answer) -> Void) -> Void, then: @escaping (Answer?) -> Void
     ) {
-        let exchange = Exchange()
-        func finish(_ answer: Answer?) {
-            guard !exchange.isOver else { return }
-            exchange.isOver = true
-            then(answer)
-        }
-        send(from: from, to: to, what) { [self] in
-            let life = to.life
-            guard to.isUp else {
-                return send(from: to, to: from, what) { [self] in after(0, on: from) { finish(nil) } }
-            }
-            note(to.name, "\(what) from \(from.name)")
-            after(0, on: to) { [self] in
-                serve { [self] answer in
-                    guard to.isUp, to.life == life else { return }
-                    send(from: to, to: from, what) { [self] in after(0, on: from) { finish(answer) } }
-                }
-            }
-        }
-        after(milliseconds: timeoutMilliseconds, on: from) { finish(nil) }
+        let exchange = Exchange(world: self, what: what, from: from, to: to, serve: serve, then: then)
+        send(from: from, to: to, what, Occurrence(kind: .message) { exchange.arrive() })
+        after(milliseconds: timeoutMilliseconds, on: from) { exchange.finish(nil) }
     }
 }
 
-private final class Exchange {
-    var isOver = false
+/// A call on its way there and back. Its messages' steps hold nothing but it.
+private final class Exchange<Answer> {
+    private let world: World
+    private let what: StaticString
+    private let from: Node
+    private let to: Node
+    private let serve: (@escaping (Answer) -> Void) -> Void
+    /// Nil when it is over.
+    private var then: ((Answer?) -> Void)?
+
+    init(
+        world: World, what: StaticString, from: Node, to: Node,
+        serve: @escaping (@escaping (Answer) -> Void) -> Void, then: @escaping (Answer?) -> Void
+    ) {
+        (self.world, self.what, self.from, self.to) = (world, what, from, to)
+        (self.serve, self.then) = (serve, then)
+    }
+
+    func finish(_ answer: Answer?) { then.take()?(answer) }
+
+    /// The request is there.
+    func arrive() {
+        guard to.isUp else {
+            return world.send(from: to, to: from, what, Occurrence(kind: .answer(from)) { [self] in finish(nil) })
+        }
+        world.note(to.name, "\(what) from \(from.name)")
+        world.after(0, on: to) { [self] in answer() }
+    }
+
+    private func answer() {
+        let life = to.life
+        serve { [self] answer in
+            guard to.isUp, to.life == life else { return }
+            world.send(from: to, to: from, what, Occurrence(kind: .answer(from)) { [self] in finish(answer) })
+        }
+    }
 }

@@ -23,10 +23,10 @@ extension RegionNode {
     func tidy(_ builds: Set<BuildID>) {
         guard !builds.isEmpty else { return }
         host.read { [self] state, _, _ in
-            for key in packs.keys.sorted()
-            where builds.contains(key.build) && isLeftover(key.attempt, of: state.packs[key.build]) {
-                packs[key] = nil
+            let leftovers = packs.keys.filter {
+                builds.contains($0.build) && isLeftover($0.attempt, of: state.packs[$0.build])
             }
+            for key in leftovers { packs[key] = nil }
         }
     }
 

@@ -68,13 +68,8 @@ final class RegionNode {
         node = world.add(name.rawValue)
         presence = Presence(clock: node.clock)
         (tracker, mirror, feed) = (Tracker(seed: seed), MirrorWork(seed: seed), FeedMachine(seed: seed))
-        let kept = KeptReplay<Regional>()
         host = EngineHost(
-            world: world, node: node, identity: identity, codec: RegionalCodec(), configuration: configuration
-        ) { store, clock, configuration throws(EngineFailure) in
-            try AggregateWriter<Regional>(
-                store: store, codec: RegionalCodec(), clock: clock, configuration: configuration, kept: kept)
-        }
+            world: world, node: node, identity: identity, codec: RegionalCodec(), configuration: configuration)
         host.onFailure = { [unowned self] in world.restartSoon(node, crash: crash, start: start) }
     }
 

@@ -62,7 +62,7 @@ package final class Simulation {
         let identity = options.history.first?.end.log ?? LogIdentity(high: 0xd07e, low: options.seed)
         global = GlobalNode(
             world: world, identity: identity, configuration: Self.configuration(plan, isNew: options.history.isEmpty),
-            feedLimits: FeedLimits(facts: plan.feedFacts), make: (options.canary ?? .none).maker)
+            feedLimits: FeedLimits(facts: plan.feedFacts), mutant: options.canary.mutant)
         build()
     }
 
@@ -168,7 +168,7 @@ package final class Simulation {
                 _ = try global.host.store.append(batch.frames)
                 var counts = Counts()
                 let problem = checks.take(
-                    batch, codec: GlobalCodec(), isSilent: { _, _ in true }, wasReadBack: { _, _ in true },
+                    SeenBatch(batch, GlobalCodec()), isSilent: { _, _ in true }, wasReadBack: { _, _ in true },
                     counts: &counts)
                 if let (rule, detail) = problem { world.broken(rule, "in the recorded log: \(detail)") }
             }
@@ -202,26 +202,25 @@ package final class Simulation {
 
     // MARK: What is seen
 
-    private func observe(_ batch: FrameBatch) {
+    private func observe(_ seen: SeenBatch<GlobalEvent>) {
         let problem = checks.take(
-            batch, codec: GlobalCodec(), isSilent: { [self] in isSilent($0, seconds: $1) },
+            seen, isSilent: { [self] in isSilent($0, seconds: $1) },
             wasReadBack: { [self] in world.readBacks.contains(ReadBackFact(manifest: $0, region: $1)) },
             counts: &world.counts)
         if let (rule, detail) = problem { world.broken(rule, detail) }
-        if world.trace.isOn { trace(batch, of: "global log", GlobalCodec()) }
-        if batch.end.sequence >= nextComparison { compareReplay() }
+        if world.trace.isOn { trace(seen, of: "global log") }
+        if seen.batch.end.sequence >= nextComparison { compareReplay() }
     }
 
-    private func observe(_ batch: FrameBatch, of region: RegionNode) {
+    private func observe(_ seen: SeenBatch<RegionEvent>, of region: RegionNode) {
         let problem = regionChecks[region.name]?.take(
-            batch, codec: RegionalCodec(), isSilent: { [self] in isSilent($0, in: region) }, counts: &world.counts)
+            seen, isSilent: { [self] in isSilent($0, in: region) }, counts: &world.counts)
         if let (rule, detail) = problem ?? nil { world.broken(rule, "\(region.name): \(detail)") }
-        if world.trace.isOn { trace(batch, of: "\(region.name) log", RegionalCodec()) }
+        if world.trace.isOn { trace(seen, of: "\(region.name) log") }
     }
 
-    private func trace<Codec: EventCodec>(_ batch: FrameBatch, of log: String, _ codec: Codec) {
-        for frame in batch.frames {
-            guard let envelope = try? codec.decode(frame) else { continue }
+    private func trace<Event>(_ seen: SeenBatch<Event>, of log: String) {
+        for envelope in seen.events {
             world.note(log, "\(envelope.sequence) \(envelope.actor) \(envelope.event)")
         }
     }

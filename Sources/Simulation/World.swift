@@ -21,6 +21,22 @@ final class Node {
     var monotonic: Int64 { clock.read().monotonicMilliseconds }
 }
 
+/// Something in the calendar: a step, and what it depends on. It costs its step's own context and nothing else.
+struct Occurrence {
+    enum Kind {
+        case step
+        /// Of a node: if it still lives this life, and when it goes on.
+        case stepOn(Node, life: UInt64)
+        /// A message arrives, whatever its receiver makes of it.
+        case message
+        /// An answer arrives: its step is the receiver's next one.
+        case answer(Node)
+    }
+
+    var kind: Kind
+    var step: World.Step
+}
+
 /// A rule that did not hold.
 package struct Finding: Hashable, Sendable, CustomStringConvertible {
     /// The rule's name, as in `claims-in-order`.
@@ -45,7 +61,7 @@ final class World {
     var counts = Counts()
     var trace: Trace
     private(set) var finding: Finding?
-    private var calendar = Calendar<Step>()
+    private var calendar = Calendar<Occurrence>()
     private(set) var nodes: [Node] = []
     private let wallMilliseconds: Int64
     /// Packs that were really read back, and where.
@@ -99,31 +115,42 @@ final class World {
         guard finding == nil, let (moment, occurrence) = calendar.next() else { return false }
         time.advance(to: moment)
         counts.occurrences += 1
-        occurrence()
+        go(occurrence, at: moment)
         return finding == nil
+    }
+
+    private func go(_ occurrence: Occurrence, at moment: Int64) {
+        switch occurrence.kind {
+        case .step: occurrence.step()
+        case .message:
+            counts.messages += 1
+            occurrence.step()
+        case .answer(let receiver):
+            counts.messages += 1
+            after(0, on: receiver, occurrence.step)
+        case .stepOn(let node, let life):
+            guard node.isUp, node.life == life else { return }
+            if node.pausedUntil > moment { return calendar.put(occurrence, at: node.pausedUntil) }
+            occurrence.step()
+        }
     }
 
     /// In so many microseconds, whatever becomes of anybody.
     func after(_ microseconds: Int64, _ body: @escaping Step) {
-        calendar.put(body, at: now + max(0, microseconds))
+        put(Occurrence(kind: .step, step: body), in: microseconds)
     }
 
     /// In so many microseconds, if the node still lives this life; a stopped node does it when it goes on.
     func after(_ microseconds: Int64, on node: Node, _ body: @escaping Step) {
-        let life = node.life
-        after(microseconds) { [self] in go(on: node, life, body) }
+        put(Occurrence(kind: .stepOn(node, life: node.life), step: body), in: microseconds)
     }
 
     func after(milliseconds: Int64, on node: Node, _ body: @escaping Step) {
         after(milliseconds * 1000, on: node, body)
     }
 
-    private func go(on node: Node, _ life: UInt64, _ body: @escaping Step) {
-        guard node.isUp, node.life == life else { return }
-        guard node.pausedUntil <= now else {
-            return after(node.pausedUntil - now) { [self] in go(on: node, life, body) }
-        }
-        body()
+    func put(_ occurrence: Occurrence, in microseconds: Int64) {
+        calendar.put(occurrence, at: now + max(0, microseconds))
     }
 
     // MARK: Chance

@@ -82,4 +82,40 @@ import Testing
         #expect(remains == (isSealed ? .nothing : .returned))
         #expect(sequences == (isSealed ? [1] : [1, 2]))
     }
+
+    /// Who follows a log gets at hand what the disk would give, and nothing that the disk has lost.
+    @Test func whatIsAtHandIsWhatTheDiskHas() throws {
+        var recent = RecentBatches<GlobalEvent>(maximumBatches: 2)
+        for range in [1...2, 3...3, 4...6, 7...7, 8...8] as [ClosedRange<UInt64>] {
+            _ = try store.append(try batch(range))
+            store.settle()
+            let after = LogSequence(rawValue: range.lowerBound - 1)
+            for batch in try store.read(after: after, maximumFrames: .max) {
+                recent.add(SeenBatch(batch, GlobalCodec()))
+            }
+        }
+        #expect(recent.behind(LogSequence(rawValue: 2)) == nil)
+        for sequence in [3, 6, 7, 8] as [UInt64] {
+            let sequence = LogSequence(rawValue: sequence)
+            let found = recent.behind(sequence).map { $0.map(\.batch) }
+            #expect(found == (try store.read(after: sequence, maximumFrames: .max)))
+        }
+        let seventh = try #require(try store.position(at: LogSequence(rawValue: 7)))
+        #expect(store.restore(to: seventh).count == 1)
+        recent.forget { (try? store.position(at: $0.sequence)) != $0 }
+        #expect(recent.behind(LogSequence(rawValue: 6)).map { $0.map(\.batch.end) } == [seventh])
+        #expect(recent.behind(LogSequence(rawValue: 7))?.isEmpty == true)
+    }
+
+    /// A batch that does not follow the newest one is the first of those at hand.
+    @Test func aGapIsNotAtHand() throws {
+        var recent = RecentBatches<GlobalEvent>(maximumBatches: 8)
+        for sequence in [1, 3] as [UInt64] {
+            let end = LogPosition(
+                log: store.identity, epoch: .first, sequence: LogSequence(rawValue: sequence), chain: .zero)
+            recent.add(SeenBatch(FrameBatch(frames: [try frame(sequence)], end: end), GlobalCodec()))
+        }
+        #expect(recent.behind(.zero) == nil)
+        #expect(recent.behind(LogSequence(rawValue: 2))?.count == 1)
+    }
 }

@@ -60,13 +60,19 @@ package struct FeedPart: Sendable {
     package mutating func take(
         _ batches: [(end: LogPosition, events: [Envelope<GlobalEvent>])], for region: RegionName, state: GlobalState
     ) {
-        for (end, events) in batches where facts.count < limits.facts {
-            for envelope in events {
-                guard let fact = GlobalFact.from(envelope.event, for: region, state: state) else { continue }
-                facts.append(TakenFact(fact, at: envelope.sequence))
-            }
-            frames += Int(end.sequence.rawValue - position.sequence.rawValue)
-            position = end
+        for (end, events) in batches { take(events, upTo: end, for: region, state: state) }
+    }
+
+    /// Takes the next batch, if there is room for it.
+    package mutating func take(
+        _ events: [Envelope<GlobalEvent>], upTo end: LogPosition, for region: RegionName, state: GlobalState
+    ) {
+        guard facts.count < limits.facts else { return }
+        for envelope in events {
+            guard let fact = GlobalFact.from(envelope.event, for: region, state: state) else { continue }
+            facts.append(TakenFact(fact, at: envelope.sequence))
         }
+        frames += Int(end.sequence.rawValue - position.sequence.rawValue)
+        position = end
     }
 }

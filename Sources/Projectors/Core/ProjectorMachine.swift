@@ -62,6 +62,7 @@ package struct ProjectorMachine<Command: Equatable & Sendable>: Sendable {
 
     package func started() -> Effect { .look }
 
+    @specialized(where Command == GlobalCommand) @specialized(where Command == RegionCommand)
     package mutating func looked(_ plan: Plan<Command>, at position: LogSequence, now: Timestamp) -> Effect {
         self.position = position
         left = plan.effects.reversed()
@@ -70,6 +71,7 @@ package struct ProjectorMachine<Command: Equatable & Sendable>: Sendable {
         return next()
     }
 
+    @specialized(where Command == GlobalCommand) @specialized(where Command == RegionCommand)
     package mutating func accepted() -> Effect { next() }
 
     package mutating func refused() -> Effect {
@@ -84,6 +86,7 @@ package struct ProjectorMachine<Command: Equatable & Sendable>: Sendable {
         return .rest(milliseconds: Self.retryPauseMilliseconds)
     }
 
+    @specialized(where Command == GlobalCommand) @specialized(where Command == RegionCommand)
     package mutating func rested() -> Effect {
         if case .pausing(let more) = state {
             state = .resting

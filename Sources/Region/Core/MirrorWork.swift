@@ -138,13 +138,16 @@ package struct MirrorWork: Sendable {
 
     /// What to begin now, in build order.
     package mutating func next(now: Int64) -> [MirrorStep] {
+        var due: [Place] = []
+        for (place, wanted) in wanted where wanted.notBefore <= now && running[place] == nil { due.append(place) }
+        if due.isEmpty { return [] }
+        due.sort()
         var free: [MirrorStep.Kind: Int] = [:]
         for kind in [.verification, .copy, .report, .offer] as [MirrorStep.Kind] { free[kind] = settings.slots(kind) }
         for step in running.values { free[step.kind, default: 0] -= 1 }
         var begun: [MirrorStep] = []
-        let due = wanted.filter { $0.value.notBefore <= now && running[$0.key] == nil }
-        for place in due.keys.sorted() {
-            guard let step = due[place]?.step, let slots = free[step.kind], slots > 0 else { continue }
+        for place in due {
+            guard let step = wanted[place]?.step, let slots = free[step.kind], slots > 0 else { continue }
             free[step.kind] = slots - 1
             running[place] = step
             begun.append(step)

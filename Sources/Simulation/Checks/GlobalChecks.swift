@@ -18,27 +18,21 @@ struct GlobalChecks {
     mutating func failed(_ key: String) { possible[key, default: 0] -= 1 }
 
     mutating func take(
-        _ batch: FrameBatch, codec: GlobalCodec, isSilent: (RegionName, UInt32) -> Bool,
+        _ seen: SeenBatch<GlobalEvent>, isSilent: (RegionName, UInt32) -> Bool,
         wasReadBack: (Digest, RegionName) -> Bool, counts: inout Counts
     ) -> Problem? {
-        if let problem = log.take(batch) { return problem }
-        for frame in batch.frames {
-            let envelope: Envelope<GlobalEvent>
-            do throws(CodecFailure) {
-                guard let found = try codec.decode(frame) else { continue }
-                envelope = found
-            } catch {
-                return ("durable-log-reads", "\(frame.header.sequence): \(error.message)")
-            }
-            counts.note(type: frame.type)
-            if let key = frame.header.key, let times = possible[key], times <= 0 {
+        if let problem = log.take(seen.batch) { return problem }
+        for envelope in seen.events {
+            counts.note(type: seen.frame(of: envelope).type)
+            if let key = envelope.header.key, let times = possible[key], times <= 0 {
                 return ("failed-is-failed", "the command of key \(key) was answered as not written, and is in the log")
             }
             if let (rule, detail) = take(envelope, isSilent, wasReadBack) {
                 return (rule, "event \(envelope.sequence): \(detail)")
             }
         }
-        return nil
+        guard let (sequence, message) = seen.unreadable else { return nil }
+        return ("durable-log-reads", "\(sequence): \(message)")
     }
 
     private mutating func take(
@@ -126,14 +120,15 @@ struct RegionChecks {
     private var followed: LogPosition?
 
     mutating func take(
-        _ batch: FrameBatch, codec: RegionalCodec, isSilent: (PeerName) -> Bool, counts: inout Counts
+        _ seen: SeenBatch<RegionEvent>, isSilent: (PeerName) -> Bool, counts: inout Counts
     ) -> (rule: String, detail: String)? {
-        if let problem = log.take(batch) { return problem }
-        for frame in batch.frames {
-            guard let envelope = try? codec.decode(frame) else {
-                return ("durable-log-reads", "\(frame.header.sequence) of a region")
-            }
-            counts.note(type: frame.type)
+        if let problem = log.take(seen.batch) { return problem }
+        // A region writes nothing that it does not know itself.
+        if seen.unreadable != nil || seen.events.count < seen.batch.frames.count {
+            return ("durable-log-reads", "up to \(seen.batch.end.sequence) of a region")
+        }
+        for envelope in seen.events {
+            counts.note(type: seen.frame(of: envelope).type)
             switch envelope.event {
             case .followed(let position):
                 if let followed, position.sequence < followed.sequence {
