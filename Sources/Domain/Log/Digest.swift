@@ -11,7 +11,8 @@ package struct Digest: Hashable, Sendable {
     }
 
     /// Nil unless there are exactly 32 bytes.
-    package init?(bytes: some Collection<UInt8>) {
+    @specialized(where Bytes == [UInt8])
+    package init?<Bytes: Collection<UInt8>>(bytes: Bytes) {
         guard bytes.count == 32 else { return nil }
         var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         for byte in bytes {

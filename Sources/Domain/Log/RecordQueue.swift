@@ -97,9 +97,21 @@ struct RecordQueue<Element: Sendable>: Sendable {
 
 /// Oldest first.
 extension RecordQueue: Sequence {
-    func makeIterator() -> some IteratorProtocol<(name: CommandName, entry: Element)> {
-        chunks.lazy.flatMap { chunk in
-            chunk.records.indices.map { (name: chunk.name($0), entry: chunk.records[$0].element) }
-        }.dropFirst(Int(passed)).makeIterator()
+    struct Iterator: IteratorProtocol {
+        private let chunks: Deque<Chunk>
+        private var chunk = 0
+        private var place: Int
+
+        fileprivate init(_ queue: borrowing RecordQueue) { (chunks, place) = (queue.chunks, Int(queue.passed)) }
+
+        mutating func next() -> (name: CommandName, entry: Element)? {
+            guard chunk < chunks.count else { return nil }
+            let record = (name: chunks[chunk].name(place), entry: chunks[chunk].records[place].element)
+            place += 1
+            if place == chunks[chunk].records.count { (chunk, place) = (chunk + 1, 0) }
+            return record
+        }
     }
+
+    func makeIterator() -> Iterator { Iterator(self) }
 }
