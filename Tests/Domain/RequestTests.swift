@@ -49,4 +49,12 @@ struct RequestTests {
         }
         #expect(world.decide(.changeSettings(Settings())).events == [])
     }
+
+    @Test(arguments: [
+        "drover.yml", "a/b.yml", ".drover/build.yml", "...", "a/.../b", "..a", "a..", "ä/ö",
+    ]) func aPathInside(path: String) { #expect(isRelativePathInside(path)) }
+
+    @Test(arguments: [
+        "", "/", "/a", "a/", "a//b", ".", "..", "./a", "../a", "a/.", "a/..", "a/../b", "a/./b", "a\n", "a\u{7f}b",
+    ]) func aPathThatIsNotInside(path: String) { #expect(!isRelativePathInside(path)) }
 }

@@ -217,9 +217,22 @@ extension BuildOnceKey: Codable {
 
 /// Whether a path is relative, without empty, `.` or `..` parts and without control characters.
 package func isRelativePathInside(_ path: String) -> Bool {
-    guard !path.isEmpty, path.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { return false }
-    return path.split(separator: "/", omittingEmptySubsequences: false)
-        .allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
+    let bytes = path.utf8Span.span
+    let (slash, dot) = (UInt8(ascii: "/"), UInt8(ascii: "."))
+    // Of the part that is being read: how long it is, and whether it is dots alone.
+    var (length, isDots) = (0, true)
+    for index in bytes.indices {
+        let byte = bytes[index]
+        guard byte >= 0x20, byte != 0x7f else { return false }
+        if byte == slash {
+            if isDots, length <= 2 { return false }
+            (length, isDots) = (0, true)
+        } else {
+            length += 1
+            isDots = isDots && byte == dot
+        }
+    }
+    return !isDots || length > 2
 }
 
 /// One spelling for the ways people write one repository: no trailing slashes, no `.git`, scheme and host in lowercase.

@@ -20,18 +20,24 @@ struct ReplayBenchmark: AsyncParsableCommand {
     @Option(help: "How long a log to make.")
     var events: UInt64 = 1_000_000
 
+    @Flag(help: "Make a log of weeks, whose jobs are heard 40 times and mostly fail, as `start` does.")
+    var weeks = false
+
     @Option(help: "The directory of a log that is there already, instead of one to make.")
     var log: String?
 
     @Option(help: "One row alone (to profile it): \(Step.allCases.map(\.rawValue).joined(separator: ", ")).")
     var only: Step?
 
+    private static let buildsOfWeeks: UInt64 = 5000
+
     func run() async throws {
         let workplace = try Workplace(below: options.directory)
         let directory = try log ?? workplace.directory("log")
         let count = try await madeEvents(directory)
         let steps = only.map { [$0] } ?? Step.allCases
-        var report = Report("Replay of \(count) events made by the engine", repetitions: options.repetitions)
+        var report = Report(
+            "Replay of \(count) events \(weeks ? "of weeks" : "made by the engine")", repetitions: options.repetitions)
         var rates: [Step: [Double]] = [:]
         var busyRates: [Step: [Double]] = [:]
         for repetition in 1...max(1, options.repetitions) {
@@ -62,6 +68,10 @@ struct ReplayBenchmark: AsyncParsableCommand {
             return try EventLog.open(directory: directory, mode: .readOnly).head().sequence.rawValue
         }
         progress("making a log of \(events) events")
+        if weeks {
+            return try LongLog(events: events, builds: Self.buildsOfWeeks).make(in: directory) { _ in }.sequence
+                .rawValue
+        }
         return try await MadeLog(events: events).make(in: directory)
     }
 }
