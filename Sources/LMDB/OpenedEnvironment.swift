@@ -28,6 +28,9 @@ import Glibc
         do throws(LMDBFailure) {
             let file = EnvironmentFile.identity(path)
             if let file { EnvironmentFile.closeOnExec(file) }
+            // What is read here may be in the machine's memory alone, after a flush that failed, and the disk have a meta page
+            // that names other pages: before any of those is written over, the disk has what is read.
+            if options.access != .readOnly { unsafe try check(mdb_env_sync(handle, 1), "flushing what was there") }
             let databases = unsafe try Self.openDatabases(handle, options)
             if isNew { try EnvironmentFile.syncDirectory(directory) }
             unsafe (self.handle, self.databases, self.file) = (handle, databases, file)
