@@ -40,12 +40,6 @@ extension RegionState {
 
     /// What only the other branch knew is forgotten, its job numbers are given again; target revisions stay a floor.
     private mutating func refollowed(_ position: LogPosition) {
-        for change in before.goBack(to: position.sequence) {
-            switch change {
-            case .neighbour(let name, let known): neighbours[name] = known
-            case .settings(let settings): log.settings = settings
-            }
-        }
         newestJob = followed.newestJob(upTo: position.sequence)
         followed(position)
         packChanges.noteEverything()
@@ -78,12 +72,9 @@ extension RegionState {
             targets[target.app] = target
             levelChanges.note(target.app)
         case .region(let name, let endpoint, let status):
-            before.note(.neighbour(name, neighbours[name]), at: sequence)
             neighbours[name] = RegionNeighbour(endpoint: endpoint, status: status)
             packChanges.noteEverything()
-        case .settings(let settings):
-            before.note(.settings(log.settings), at: sequence)
-            log.settings = settings
+        case .settings(let settings): log.settings = settings
         }
     }
 
