@@ -105,6 +105,35 @@ import Testing
         try expectClean()
     }
 
+    /// After a flush that failed, the disk may have a meta page that memory has not, and the reverse: an opening for
+    /// writing flushes what is there before it writes over anything.
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/strace"), "needs strace"))
+    func whatIsThereIsFlushedFirst() async throws {
+        let products = URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
+        let drover = products.appending(path: "drover").path
+        func run(_ words: [String], firstNumber: Int) async throws {
+            let workload =
+                "{\"workload\":{\"_0\":{\"directory\":\"\(directory)/log\",\"clients\":1,\"commands\":1,"
+                + "\"firstNumber\":\(firstNumber),\"mapBytes\":1048576}}}"
+            let all = words + [drover, "crashtest", "--child", workload]
+            let run = try await GroupRunner().collect(
+                SupervisedCommand(
+                    executable: all[0], arguments: Array(all.dropFirst()),
+                    environment: ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": directory], directory: directory),
+                limits: RunLimits(timeoutSeconds: 120, graceSeconds: 1), maximumOutputBytes: 1 << 20)
+            #expect(run.end == .ended(.exited(0)), "\(String(decoding: run.output, as: UTF8.self))")
+        }
+        try await run([], firstNumber: 0)
+        let notes = directory + "/strace"
+        try await run(
+            ["/usr/bin/strace", "-f", "-qq", "-y", "-o", notes, "-e", "trace=write,pwrite64,pwritev,fdatasync"],
+            firstNumber: 1_000_000_000)
+        let calls = try String(contentsOfFile: notes, encoding: .utf8).split(separator: "\n")
+            .filter { $0.contains("/log/data.mdb>") }
+        #expect(calls.first?.contains(" fdatasync(") == true, "\(calls.prefix(3))")
+        #expect(calls.contains { $0.contains("write") })
+    }
+
     /// What the laboratory once found of damaged files stays mended (`seeds/damage`).
     @Test(arguments: ["missing-page", "unfindable-key"]) func whatWasFoundIsMended(name: String) async throws {
         let seeds = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../seeds/damage")
