@@ -101,6 +101,30 @@ struct RegionFeedTests {
         #expect(world.state.packs[job(2)]?.manifest == manifest(3), "the same job number, another job")
     }
 
+    @Test(
+        "what the other branch said of neighbours and settings is taken back: nobody says again what was so before it")
+    func refollowNeighboursAndSettings() {
+        var world = RegionWorld()
+        let (here, other) = (region("a"), region("b"))
+        func says(_ status: RegionStatus) -> GlobalFact { .region(other, endpoint: "http://b", status) }
+        var slow = world.state.log.settings
+        slow.peerSilentSeconds += 1
+        world.take(says(.live), .packStored(job(1), app(), .first, pack(1, in: "b"), region: other))
+        let before = (world.state.neighbours, world.state.log.settings)
+        world.take(says(.suspended), .settings(slow), says(.removed), .region(region("c"), endpoint: "http://c", .live))
+        #expect(world.state.planMirror(here: here).isEmpty && world.state.log.settings == slow)
+        world.send(.refollow(position(4)))
+        #expect(world.state.neighbours[other]?.status == .suspended && world.state.log.settings == slow)
+        world.send(.refollow(position(2)))
+        #expect(world.state.neighbours[other] == before.0[other] && world.state.log.settings == before.1)
+        #expect(world.state.neighbours[region("c")]?.status == .removed, "it was not known then")
+        #expect(world.state.planMirror(here: here).count == 1, "it copies from the region that is live again")
+        let state = world.state
+        world.take(says(.silent))
+        world.send(.refollow(position(2)))
+        #expect(world.state.neighbours == state.neighbours, "and so a second time")
+    }
+
     @Test("it never goes back to a position of another log: a wrong --control must not make it forget its packs")
     func refollowOtherLog() {
         var world = RegionWorld()

@@ -43,7 +43,7 @@ package enum Regional: Aggregate {
         if case .log(let fact) = event { fact } else { nil }
     }
 
-    package static var reducerFingerprint: UInt64 { 1 }
+    package static var reducerFingerprint: UInt64 { 2 }
 
     package static func log(_ state: RegionState) -> LogState { state.log }
 
@@ -157,7 +157,10 @@ extension RegionState {
             return .refused(
                 Refusal(.outOfOrder, "position \(common.sequence) is ahead of what is taken: follow instead"))
         }
-        return .accepted(common == position ? [] : [.refollowed(common)], .done)
+        guard common != position else { return .accepted([], .done) }
+        // The leader says again what is behind this position, and nothing of what was so at it: that is taken as facts.
+        let facts = restored(to: common.sequence).map { RegionEvent.taken($0, at: common.sequence) }
+        return .accepted([.refollowed(common)] + facts, .done)
     }
 
     /// Also of an upload that was never whole here, so that the mirror does not look at it for ever.

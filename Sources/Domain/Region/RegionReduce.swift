@@ -42,6 +42,7 @@ extension RegionState {
     private mutating func refollowed(_ position: LogPosition) {
         newestJob = followed.newestJob(upTo: position.sequence)
         followed(position)
+        replaced.goBack(to: position.sequence)
         packChanges.noteEverything()
         packs = packs.filter { $0.value.since <= position.sequence }.mapValues { pack in
             var pack = pack
@@ -72,10 +73,18 @@ extension RegionState {
             targets[target.app] = target
             levelChanges.note(target.app)
         case .region(let name, let endpoint, let status):
+            noteReplaced(.neighbour(name, neighbours[name]), at: sequence)
             neighbours[name] = RegionNeighbour(endpoint: endpoint, status: status)
             packChanges.noteEverything()
-        case .settings(let settings): log.settings = settings
+        case .settings(let settings):
+            noteReplaced(.settings(log.settings), at: sequence)
+            log.settings = settings
         }
+    }
+
+    /// What is taken at the position itself makes it what it was there: it replaces what the lost branch said.
+    private mutating func noteReplaced(_ before: TakenChanges.Before, at sequence: LogSequence) {
+        if sequence > position?.sequence ?? .zero { replaced.note(before, at: sequence) }
     }
 
     /// A later attempt replaces an earlier one's pack; an earlier one is passed over.

@@ -122,6 +122,8 @@ package struct RegionState: Hashable, Sendable, Codable {
     package internal(set) var targets: [AppName: Target] = [:]
     package internal(set) var neighbours: [RegionName: RegionNeighbour] = [:]
     package internal(set) var peers: [PeerName: PeerRecord] = [:]
+    /// What neighbours and settings were before, for the case that facts are taken back.
+    var replaced = TakenChanges()
     package internal(set) var impossible: UInt64 = 0
     /// The newest job that any global fact named.
     package internal(set) var newestJob = JobID(rawValue: 0)
