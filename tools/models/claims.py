@@ -132,14 +132,16 @@ def record(rounds, seed):
 def mutations(history):
     """Histories that no queue has: each one must be found."""
     claims = [one for one in history if one.name == "claim" and isinstance(one.result, tuple)]
-    ordered = sorted(claims, key=lambda one: one.back)
-    apart = next((a, b) for a in ordered for b in ordered if a.back < b.call and a.result[0] != b.result[0])
+    enqueued = {one.result: one for one in history if one.name == "enqueue"}
+    told = {one.arguments for one in history if one.name in ("failed", "released") and one.result == "done"}
+    # Two claims of jobs that waited together may well be exchanged: the second's job must come after the first is over.
+    first, second = next((a, b) for a in sorted(claims, key=lambda one: one.back) if a.result in told
+                         for b in claims if a.back < enqueued[b.result[0]].call)
 
     def with_result(operation, result):
         changed = Operation(operation.call, operation.back, operation.name, operation.arguments, result)
         return [changed if one is operation else one for one in history]
 
-    first, second = apart
     swapped = [Operation(one.call, one.back, one.name, one.arguments,
                          second.result if one is first else first.result if one is second else one.result)
                for one in history]
