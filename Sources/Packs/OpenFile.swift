@@ -1,9 +1,9 @@
-internal import Glibc
+package import Glibc
 
 /// An open file, closed with its last reference. Reads and writes name their offset, so any thread may use it.
-final class OpenFile: Sendable {
-    let descriptor: Int32
-    let path: String
+package final class OpenFile: Sendable {
+    package let descriptor: Int32
+    package let path: String
 
     private init(descriptor: Int32, path: String) {
         self.descriptor = descriptor
@@ -12,14 +12,14 @@ final class OpenFile: Sendable {
 
     deinit { close(descriptor) }
 
-    static func open(_ path: String, flags: Int32, mode: mode_t = 0o644) throws(PackFailure) -> OpenFile {
+    package static func open(_ path: String, flags: Int32, mode: mode_t = 0o644) throws(PackFailure) -> OpenFile {
         var descriptor: Int32
         repeat { descriptor = unsafe Glibc.open(path, flags | O_CLOEXEC, mode) } while descriptor < 0 && errno == EINTR
         guard descriptor >= 0 else { throw failure("open", path) }
         return OpenFile(descriptor: descriptor, path: path)
     }
 
-    func status() throws(PackFailure) -> stat {
+    package func status() throws(PackFailure) -> stat {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0 else { throw Self.failure("stat", path) }
         return status
@@ -39,6 +39,20 @@ final class OpenFile: Sendable {
         return done
     }
 
+    /// Up to `count` bytes from `offset`; fewer only at the file's end.
+    package func read(_ count: Int, at offset: UInt64) throws(PackFailure) -> [UInt8] {
+        var failure: PackFailure?
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            do throws(PackFailure) {
+                initialized = try unsafe read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
     func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(PackFailure) {
         var done = 0
         while done < buffer.count {
@@ -50,7 +64,7 @@ final class OpenFile: Sendable {
         }
     }
 
-    func write(_ bytes: [UInt8], at offset: UInt64) throws(PackFailure) {
+    package func write(_ bytes: [UInt8], at offset: UInt64) throws(PackFailure) {
         let result = unsafe bytes.withUnsafeBytes { buffer in
             Result { () throws(PackFailure) in try unsafe write(buffer, at: offset) }
         }
@@ -58,18 +72,18 @@ final class OpenFile: Sendable {
     }
 
     /// Returns when the file's bytes and length are on the disk.
-    func synchronize() throws(PackFailure) {
+    package func synchronize() throws(PackFailure) {
         guard fsync(descriptor) == 0 else { throw Self.failure("flush", path) }
     }
 
-    static func synchronizeDirectory(of path: String) throws(PackFailure) {
+    package static func synchronizeDirectory(of path: String) throws(PackFailure) {
         let parent = directory(of: path)
         try open(parent, flags: O_RDONLY | O_DIRECTORY).synchronize()
     }
 
-    static func remove(_ path: String) { _ = unsafe unlink(path) }
+    package static func remove(_ path: String) { _ = unsafe unlink(path) }
 
-    static func move(_ source: String, to destination: String) throws(PackFailure) {
+    package static func move(_ source: String, to destination: String) throws(PackFailure) {
         guard unsafe rename(source, destination) == 0 else { throw failure("rename to", destination) }
     }
 

@@ -6,24 +6,23 @@ struct FollowedSource: Sendable {
     let id: SourceID
     let kind: SourceKind
     let endpoint: PackEndpoint
-    /// Fires when it is no longer wanted.
-    let stop = ChangeSignal()
+    /// Another one each time it is a source again.
+    let turn: UInt64
 }
 
 /// A request under way.
 struct FetchWork: Sendable {
     let request: PieceRequest
     let source: FollowedSource
-    /// Fires when its bytes are no longer wanted.
-    let cancel = ChangeSignal()
 }
 
 /// What a fetch knows; the picker decides, the rest is who is who.
 struct FetchState: Sendable {
     struct Step {
         var work: [FetchWork] = []
-        var cancelled: [ChangeSignal] = []
+        var cancelled: [RequestID] = []
         var follow: [FollowedSource] = []
+        var unfollow: [FollowedSource] = []
         var askAgainAt: Timestamp?
         var isComplete = false
         var failure: TransferFailure?
@@ -36,36 +35,34 @@ struct FetchState: Sendable {
     /// Kept for endpoints that were sources before, so that their bans hold.
     private(set) var ids: [PackEndpoint: SourceID] = [:]
     private var sources: [SourceID: FollowedSource] = [:]
-    private var unfollowed: [FollowedSource] = []
-    private var running: [RequestID: FetchWork] = [:]
+    private var (unfollowed, stopped): ([FollowedSource], [FollowedSource]) = ([], [])
     private var lastID: UInt32 = 0
+    private var lastTurn: UInt64 = 0
     private let maximumSources: Int
 
     init(picker: PiecePicker, maximumSources: Int) {
         (self.picker, self.maximumSources) = (picker, maximumSources)
     }
 
-    /// The signals of those that are no longer wanted.
-    mutating func setSources(_ wanted: FetchSources) -> [ChangeSignal] {
+    mutating func setSources(_ wanted: FetchSources) {
         var kinds: [PackEndpoint: SourceKind] = [:]
         for endpoint in wanted.neighbours.prefix(maximumSources) { kinds[endpoint] = .peer }
         for endpoint in wanted.mirrors.prefix(maximumSources) { kinds[endpoint] = .mirror }
-        var stopped: [ChangeSignal] = []
         for source in sources.values where kinds[source.endpoint] != source.kind {
-            stopped.append(source.stop)
+            stopped.append(source)
             sources[source.id] = nil
             unfollowed.removeAll { $0.id == source.id }
             picker.sourceRemoved(source.id)
         }
         forgetOldIDs(kinds)
         for endpoint in kinds.keys.sorted() { add(endpoint, kinds[endpoint] ?? .peer) }
-        return stopped
     }
 
     private mutating func add(_ endpoint: PackEndpoint, _ kind: SourceKind) {
         let id = ids[endpoint] ?? newID(endpoint)
         guard sources[id] == nil else { return }
-        let source = FollowedSource(id: id, kind: kind, endpoint: endpoint)
+        lastTurn += 1
+        let source = FollowedSource(id: id, kind: kind, endpoint: endpoint, turn: lastTurn)
         sources[id] = source
         unfollowed.append(source)
         picker.sourceAdded(id, kind)
@@ -83,23 +80,20 @@ struct FetchState: Sendable {
         ids = ids.filter { wanted[$0.key] != nil || sources[$0.value] != nil }
     }
 
-    func isCurrent(_ source: FollowedSource) -> Bool { sources[source.id]?.stop === source.stop }
+    func isCurrent(_ source: FollowedSource) -> Bool { sources[source.id]?.turn == source.turn }
 
     /// What to do now.
     mutating func next(now: Timestamp) -> Step {
         var step = Step()
-        step.follow = unfollowed
-        unfollowed = []
+        swap(&step.follow, &unfollowed)
+        swap(&step.unfollow, &stopped)
         let plan = picker.next(now: now)
         for effect in plan.effects {
             switch effect {
-            case .cancel(let id):
-                if let work = running.removeValue(forKey: id) { step.cancelled.append(work.cancel) }
+            case .cancel(let id): step.cancelled.append(id)
             case .request(let request):
                 guard let source = sources[request.source] else { continue }
-                let work = FetchWork(request: request, source: source)
-                running[request.id] = work
-                step.work.append(work)
+                step.work.append(FetchWork(request: request, source: source))
             }
         }
         step.askAgainAt = plan.askAgainAt
@@ -107,16 +101,11 @@ struct FetchState: Sendable {
         return step
     }
 
-    mutating func ended(_ work: FetchWork) { running[work.request.id] = nil }
-
     /// The fetch ends or is cancelled: nothing under way is wanted, and a next run begins anew.
-    mutating func abandonAll() -> [ChangeSignal] {
-        let signals = running.values.map(\.cancel) + sources.values.map(\.stop)
-        let wanted = sources.values
-        running = [:]
-        (sources, unfollowed) = ([:], [])
+    mutating func abandonAll() {
+        let wanted = sources.values.sorted { $0.id < $1.id }
+        (sources, unfollowed, stopped) = ([:], [], [])
         for source in wanted { picker.sourceRemoved(source.id) }
-        for source in wanted.sorted(by: { $0.id < $1.id }) { add(source.endpoint, source.kind) }
-        return signals
+        for source in wanted { add(source.endpoint, source.kind) }
     }
 }

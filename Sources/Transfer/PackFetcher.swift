@@ -1,5 +1,6 @@
 package import Domain
 package import Logging
+internal import NIOCore
 internal import NIOPosix
 package import Packs
 package import Ports
@@ -64,9 +65,9 @@ package final class PackFetcher: Sendable {
     let clock: any ClockSource
     let logger: Logger
     let seed: UInt64
-    /// Fires after every fact.
-    let facts = ChangeSignal()
     let state: Mutex<FetchState>
+    /// The client's loop's own: what is done now.
+    private let current: NIOLoopBoundBox<FetchRun?>
 
     /// Opens the partial file, on a thread of its own. `peer`: the name this process gives itself at mirrors.
     package static func open(
@@ -91,6 +92,7 @@ package final class PackFetcher: Sendable {
         (self.file, self.shared, self.client, self.peer) = (file, shared, client, peer)
         (self.settings, self.clock, self.logger, manifest) = (settings, clock, logger, file.manifest)
         self.seed = seed
+        current = .makeEmptyBox(valueType: FetchRun.self, eventLoop: client.loop)
         state = Mutex(
             FetchState(
                 picker: PiecePicker(
@@ -111,8 +113,9 @@ package final class PackFetcher: Sendable {
 
     /// Replaces whom to ask; may be called at any time.
     package func setSources(_ sources: FetchSources) {
-        for signal in state.withLock({ $0.setSources(sources) }) { signal.fire() }
-        facts.fire()
+        state.withLock { $0.setSources(sources) }
+        let current = current
+        client.loop.execute { current.value?.decideSoon() }
     }
 
     /// Whether this source is banned for a bad piece just now.
@@ -125,45 +128,29 @@ package final class PackFetcher: Sendable {
 
     var now: Timestamp { Timestamp(milliseconds: clock.read().monotonicMilliseconds) }
 
-    /// Takes a fact into the state, and wakes who decides.
-    func note<Value: Sendable>(_ fact: (inout FetchState) -> Value) -> Value {
-        defer { facts.fire() }
-        return state.withLock { fact(&$0) }
-    }
-
     /// Returns when the whole pack is at its final path, verified and durable.
     package func run() async throws(TransferFailure) {
-        do {
-            try await withThrowingDiscardingTaskGroup { group in
-                try await drive(&group)
-                group.cancelAll()
+        let (loop, current) = (client.loop, current)
+        let failure = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                loop.execute {
+                    let run = FetchRun(self) { failure in
+                        current.value = nil
+                        continuation.resume(returning: failure)
+                    }
+                    current.value = run
+                    run.begin()
+                }
             }
-            let file = file
-            try await onThread { () throws(TransferFailure) in try file.finish() }
-        } catch let failure as TransferFailure {
-            throw failure
-        } catch {
-            throw TransferFailure(.cancelled, "the fetch of \(manifest.packName) was cancelled; run it again to go on")
+        } onCancel: {
+            let failure = TransferFailure(
+                .cancelled, "the fetch of \(manifest.packName) was cancelled; run it again to go on")
+            // Queued behind the beginning.
+            loop.execute { loop.execute { current.value?.end(failure) } }
         }
-    }
-
-    /// Decides after every fact and at every moment that the picker names.
-    private func drive(_ group: inout ThrowingDiscardingTaskGroup<any Error>) async throws {
-        defer { for signal in state.withLock({ $0.abandonAll() }) { signal.fire() } }
-        while true {
-            let seen = facts.count
-            let now = now
-            let step = state.withLock { $0.next(now: now) }
-            for signal in step.cancelled { signal.fire() }
-            for source in step.follow { group.addTask { await self.follow(source) } }
-            for work in step.work { group.addTask { await self.perform(work) } }
-            if let failure = step.failure { throw failure }
-            guard !step.isComplete else { return }
-            let wait = step.askAgainAt.map { max(1, $0.millisecondsSince(now)) } ?? 1_000
-            let facts = facts
-            await atMost(milliseconds: wait) { await facts.wait(after: seen) }
-            try Task.checkCancellation()
-        }
+        if let failure { throw failure }
+        let file = file
+        try await onThread { () throws(TransferFailure) in try file.finish() }
     }
 }
 

@@ -23,12 +23,12 @@ package final class PackFile: Sendable {
     package let partialPath: String
     package let finalPath: String
     private struct State {
-        let data: FileHandle
-        let map: FileHandle
         var verified: PieceSet
         var isFinished = false
     }
 
+    private let data: OpenFile
+    private let map: OpenFile
     private let state: Mutex<State>
     private let bootID: String
 
@@ -42,32 +42,33 @@ package final class PackFile: Sendable {
         bootID = settings.bootID ?? PieceMap.currentBootID()
         let isNew = !FileManager.default.fileExists(atPath: partialPath)
         if isNew { try Self.checkFree(layout.totalBytes, beside: partialPath, settings) }
-        let data = try Self.open(partialPath)
-        let map = try Self.open(partialPath + ".pieces")
-        try Self.allocate(data, layout.totalBytes, partialPath)
+        data = try Self.open(partialPath)
+        map = try Self.open(partialPath + ".pieces")
+        try Self.allocate(data, layout.totalBytes)
         let verified = try Self.restore(data, map, isNew: isNew, manifest, layout, bootID: bootID)
-        let state = State(data: data, map: map, verified: verified)
-        self.state = Mutex(state)
-        try access { state throws(TransferFailure) in try self.record(state) }
+        state = Mutex(State(verified: verified))
+        try record([])
     }
 
     package var verified: PieceSet { state.withLock { $0.verified } }
     package var isComplete: Bool { verified.isComplete }
 
-    /// Hashes a piece and writes it. False, and nothing written, when the bytes are not the piece.
-    package func accept(_ bytes: [UInt8], piece: Int) throws(TransferFailure) -> Bool {
+    /// Hashes a piece and writes it; it counts when it is recorded. False, and nothing written, when the bytes are not
+    /// the piece.
+    package func write(_ bytes: [UInt8], piece: Int) throws(TransferFailure) -> Bool {
         guard manifest.isPiece(bytes, piece) else { return false }
         let offset = layout.range(of: piece).lowerBound
-        let path = partialPath
-        try access { state throws(TransferFailure) in
-            try attempt("write", path) {
-                try state.data.seek(toOffset: offset)
-                try state.data.write(contentsOf: bytes)
-            }
-            state.verified.insert(piece)
-            try self.record(state)
-        }
+        try attempt { () throws(PackFailure) in try data.write(bytes, at: offset) }
         return true
+    }
+
+    /// These pieces are written.
+    package func record(_ pieces: [Int]) throws(TransferFailure) {
+        try access { state throws(TransferFailure) in
+            for piece in pieces { state.verified.insert(piece) }
+            let map = PieceMap(root: self.manifest.totals.root, bootID: self.bootID, pieces: state.verified)
+            try attempt { () throws(PackFailure) in try self.map.write(map.bytes, at: 0) }
+        }
     }
 
     /// Makes the whole file durable and gives it its final name. Done before: nothing.
@@ -78,32 +79,20 @@ package final class PackFile: Sendable {
             guard state.verified.isComplete else {
                 throw TransferFailure(.io, "\(partial) is not whole; fetch on")
             }
-            try attempt("flush", partial) { try state.data.synchronize() }
-            try attempt("move", partial) {
-                if FileManager.default.fileExists(atPath: final) { try FileManager.default.removeItem(atPath: final) }
-                try FileManager.default.moveItem(atPath: partial, toPath: final)
+            try attempt { () throws(PackFailure) in
+                try self.data.synchronize()
+                try OpenFile.move(partial, to: final)
             }
             state.isFinished = true
-            try? FileManager.default.removeItem(atPath: partial + ".pieces")
-            try attempt("flush the directory of", final) {
-                let directory = URL(fileURLWithPath: final).deletingLastPathComponent()
-                try FileHandle(forReadingFrom: directory).synchronize()
-            }
+            OpenFile.remove(partial + ".pieces")
+            try attempt { () throws(PackFailure) in try OpenFile.synchronizeDirectory(of: final) }
         }
     }
 
     /// Takes the partial file away: the pack is not wanted any more.
     package static func remove(finalPath: String) {
-        try? FileManager.default.removeItem(atPath: finalPath + ".partial.pieces")
-        try? FileManager.default.removeItem(atPath: finalPath + ".partial")
-    }
-
-    private func record(_ state: State) throws(TransferFailure) {
-        let map = PieceMap(root: manifest.totals.root, bootID: bootID, pieces: state.verified)
-        try attempt("write", partialPath + ".pieces") {
-            try state.map.seek(toOffset: 0)
-            try state.map.write(contentsOf: map.bytes)
-        }
+        OpenFile.remove(finalPath + ".partial.pieces")
+        OpenFile.remove(finalPath + ".partial")
     }
 
     /// `Mutex.withLock` loses the type of what is thrown.
@@ -120,23 +109,16 @@ package final class PackFile: Sendable {
 // MARK: - Opening
 
 extension PackFile {
-    private static func open(_ path: String) throws(TransferFailure) -> FileHandle {
-        try attempt("open", path) {
-            if !FileManager.default.fileExists(atPath: path) {
-                let isMade = FileManager.default.createFile(
-                    atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
-                guard isMade else { throw CocoaError(.fileWriteUnknown) }
-            }
-            return try FileHandle(forUpdating: URL(fileURLWithPath: path))
-        }
+    private static func open(_ path: String) throws(TransferFailure) -> OpenFile {
+        try attempt { () throws(PackFailure) in try OpenFile.open(path, flags: O_RDWR | O_CREAT, mode: 0o600) }
     }
 
     private static func checkFree(
         _ bytes: UInt64, beside path: String, _ settings: PackFileSettings
     ) throws(TransferFailure) {
         let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
-        let attributes = try attempt("look at", directory) {
-            try FileManager.default.attributesOfFileSystem(forPath: directory)
+        guard let attributes = try? FileManager.default.attributesOfFileSystem(forPath: directory) else {
+            throw TransferFailure(.io, "cannot look at \(directory): is it there, and may it be read?")
         }
         guard let free = (attributes[.systemFreeSize] as? NSNumber)?.uint64Value else { return }
         let needed = bytes.addingReportingOverflow(settings.minimumFreeBytes)
@@ -149,28 +131,32 @@ extension PackFile {
     }
 
     /// Gives the file its length and its space.
-    private static func allocate(_ file: FileHandle, _ bytes: UInt64, _ path: String) throws(TransferFailure) {
-        try attempt("resize", path) {
-            if try file.seekToEnd() > bytes { try file.truncate(atOffset: bytes) }
+    private static func allocate(_ file: OpenFile, _ bytes: UInt64) throws(TransferFailure) {
+        let length = try attempt { () throws(PackFailure) in UInt64(try file.status().st_size) }
+        guard length <= bytes || ftruncate(file.descriptor, off_t(clamping: bytes)) == 0 else {
+            throw TransferFailure(.io, "cannot resize \(file.path): error \(errno)")
         }
         guard bytes > 0 else { return }
-        switch posix_fallocate(file.fileDescriptor, 0, off_t(clamping: bytes)) {
+        switch posix_fallocate(file.descriptor, 0, off_t(clamping: bytes)) {
         case 0: return
         case ENOSPC, EDQUOT:
-            throw TransferFailure(.full, "there is no space for the \(bytes) bytes of \(path); free some and try again")
-        case let number: throw TransferFailure(.io, "cannot take the space for \(path): error \(number)")
+            throw TransferFailure(
+                .full, "there is no space for the \(bytes) bytes of \(file.path); free some and try again")
+        case let number: throw TransferFailure(.io, "cannot take the space for \(file.path): error \(number)")
         }
     }
 
     /// The pieces that are there. The map is believed when this start of the machine wrote it; else what it claims is
     /// hashed, or everything where it cannot be read. The map of another pack says nothing.
     private static func restore(
-        _ data: FileHandle, _ map: FileHandle, isNew: Bool, _ manifest: Manifest, _ layout: PieceLayout, bootID: String
+        _ data: OpenFile, _ map: OpenFile, isNew: Bool, _ manifest: Manifest, _ layout: PieceLayout, bootID: String
     ) throws(TransferFailure) -> PieceSet {
         let none = PieceSet(pieceCount: layout.pieceCount)
         guard !isNew else { return none }
-        let bytes = try attempt("read the map of", manifest.packName.description) { try map.readToEnd() ?? Data() }
-        guard let known = PieceMap.parse(Array(bytes), pieceCount: layout.pieceCount) else {
+        let bytes = try attempt { () throws(PackFailure) in
+            try map.read(PieceMap.maximumBytes(pieceCount: layout.pieceCount), at: 0)
+        }
+        guard let known = PieceMap.parse(bytes, pieceCount: layout.pieceCount) else {
             return try verify(.all(pieceCount: layout.pieceCount), data, manifest, layout)
         }
         guard known.root == manifest.totals.root else { return none }
@@ -179,34 +165,24 @@ extension PackFile {
     }
 
     private static func verify(
-        _ claimed: PieceSet, _ data: FileHandle, _ manifest: Manifest, _ layout: PieceLayout
+        _ claimed: PieceSet, _ data: OpenFile, _ manifest: Manifest, _ layout: PieceLayout
     ) throws(TransferFailure) -> PieceSet {
         var verified = PieceSet(pieceCount: layout.pieceCount)
         for piece in claimed.pieces {
-            let bytes = try attempt("read a piece of", manifest.packName.description) {
-                try data.seek(toOffset: layout.range(of: piece).lowerBound)
-                return try data.read(upToCount: Int(layout.bytes(of: piece))) ?? Data()
+            let bytes = try attempt { () throws(PackFailure) in
+                try data.read(Int(layout.bytes(of: piece)), at: layout.range(of: piece).lowerBound)
             }
-            if manifest.isPiece(Array(bytes), piece) { verified.insert(piece) }
+            if manifest.isPiece(bytes, piece) { verified.insert(piece) }
         }
         return verified
     }
 }
 
-/// Runs something that fails with Foundation's errors.
-private func attempt<Value>(
-    _ verb: String, _ path: String, _ body: () throws -> Value
-) throws(TransferFailure) -> Value {
-    do {
+/// Runs something that fails with a file's errors.
+private func attempt<Value>(_ body: () throws(PackFailure) -> Value) throws(TransferFailure) -> Value {
+    do throws(PackFailure) {
         return try body()
     } catch {
-        throw transferFailure(verb, path, error)
+        throw TransferFailure(error.code == .full ? .full : .io, error.message)
     }
-}
-
-private func transferFailure(_ verb: String, _ path: String, _ error: any Error) -> TransferFailure {
-    let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
-    return isFull
-        ? TransferFailure(.full, "cannot \(verb) \(path): no space left; free some and try again")
-        : TransferFailure(.io, "cannot \(verb) \(path): \(error.localizedDescription)")
 }

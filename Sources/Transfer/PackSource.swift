@@ -14,7 +14,7 @@ package struct HaveMap: Hashable, Sendable {
 }
 
 /// A pack that a `PieceServer` serves, whole or growing.
-package protocol PackSource: Sendable {
+package protocol PackSource: AnyObject, Sendable {
     var layout: PieceLayout { get }
     /// The Merkle root over the packed bytes; names the content.
     var root: Digest { get }
@@ -24,15 +24,15 @@ package protocol PackSource: Sendable {
     /// Verified pieces only.
     var have: HaveMap { get }
 
-    /// Waits until the version is another one than this, or the task is cancelled.
-    func haveChange(after version: UInt64) async
+    /// Fires when pieces come.
+    var haveChanges: ChangeSignal { get }
 
     /// What the named peer may take; `wanted`: pieces it lacks that no neighbour of its has. Nil where no ledger is
     /// kept: anybody may take anything.
     func offer(to peer: PeerName, wanted: [Int]) -> MirrorOffer?
 
-    /// Waits until the peer's offer is another one than this, or the task is cancelled.
-    func offerChange(to peer: PeerName, after version: UInt64) async
+    /// Fires when somebody's offer may be another one than it was.
+    var offerChanges: ChangeSignal { get }
 
     /// So many packed bytes went out, to a peer that named itself or to somebody: told chunk by chunk, so that what is
     /// broken off counts as well.

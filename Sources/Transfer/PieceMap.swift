@@ -26,6 +26,9 @@ struct PieceMap: Hashable {
         return body + ContentHasher.digest(body).bytes
     }
 
+    /// One more than a map of a pack of so many pieces has: a longer one is none.
+    static func maximumBytes(pieceCount: Int) -> Int { magic.count + 32 + bootIDBytes + (pieceCount + 7) / 8 + 32 + 1 }
+
     /// Nil for anything but a whole map of a pack of so many pieces.
     static func parse(_ bytes: [UInt8], pieceCount: Int) -> PieceMap? {
         let head = magic.count + 32 + bootIDBytes

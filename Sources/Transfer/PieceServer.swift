@@ -28,75 +28,55 @@ package struct BoundAddress: Hashable, Sendable, CustomStringConvertible {
 /// Errors are problem documents. The same server stands in peers and in mirrors.
 package final class PieceServer: Sendable {
     package let address: BoundAddress
-    let settings: PieceServerSettings
-    let catalog: any PackCatalog
-    /// Nil where the region tells peers of each other.
-    let tracker: SwarmDirectory?
-    let slots: UploadSlots
-    let rate: UploadRate
-    let files = NonBlockingFileIO(threadPool: .singleton)
+    private let desk: ServerDesk
+    private let listener: any Channel
     private let logger: Logger
-    private let listener: NIOAsyncChannel<any Channel, Never>
-    private let connections: OpenConnections
-
-    typealias Connection = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
 
     /// Listens from now on; `run` answers.
     package static func bind(
         _ settings: PieceServerSettings, catalog: any PackCatalog, tracker: SwarmDirectory? = nil, logger: Logger
     ) async throws(TransferFailure) -> PieceServer {
+        let desk = ServerDesk(settings, catalog, tracker)
         do {
             let tls = try settings.tls.map { try NIOSSLContext(configuration: $0) }
-            let connections = OpenConnections(maximum: settings.maximumConnections)
-            let listener = try await bootstrap(logger).bind(host: settings.host, port: settings.port) { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try Self.configure(channel, settings, tls)
-                    if !connections.add(channel) { channel.close(promise: nil) }
-                    return channel
-                }
-            }
-            let local = listener.channel.localAddress
-            let address = BoundAddress(
-                host: local?.ipAddress ?? settings.host, port: local?.port ?? settings.port)
-            return PieceServer(settings, catalog, tracker, logger, listener, connections, address)
+            let listener = try await bootstrap(desk, tls, logger).bind(host: settings.host, port: settings.port).get()
+            return PieceServer(desk, listener, logger)
         } catch {
             throw TransferFailure(
                 .cannotListen, "cannot listen on \(settings.host):\(settings.port): \(error); choose another address")
         }
     }
 
-    private init(
-        _ settings: PieceServerSettings, _ catalog: any PackCatalog, _ tracker: SwarmDirectory?, _ logger: Logger,
-        _ listener: NIOAsyncChannel<any Channel, Never>, _ connections: OpenConnections, _ address: BoundAddress
-    ) {
-        (self.settings, self.catalog, self.tracker) = (settings, catalog, tracker)
-        (self.logger, self.listener) = (logger, listener)
-        rate = UploadRate(bytesPerSecond: settings.uploadBytesPerSecond)
-        (self.connections, self.address) = (connections, address)
-        slots = UploadSlots(
-            slots: settings.uploadSlots, waiting: settings.waitingUploads,
-            waitMilliseconds: settings.uploadWaitMilliseconds)
+    private init(_ desk: ServerDesk, _ listener: any Channel, _ logger: Logger) {
+        (self.desk, self.listener, self.logger) = (desk, listener, logger)
+        let local = listener.localAddress
+        address = BoundAddress(
+            host: local?.ipAddress ?? desk.settings.host, port: local?.port ?? desk.settings.port)
     }
 
-    private static func bootstrap(_ logger: Logger) -> ServerBootstrap {
+    private static func bootstrap(_ desk: ServerDesk, _ tls: NIOSSLContext?, _ logger: Logger) -> ServerBootstrap {
         ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.autoRead, value: false)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
                         AcceptErrorGuard { logger.warning("a connection was not accepted: \($0)") })
                 }
             }
-            .childChannelOption(.autoRead, value: false)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard desk.connections.add(channel) else { return channel.close(promise: nil) }
+                    try configure(channel, desk, tls)
+                }
+            }
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 4096))
     }
 
-    private static func configure(
-        _ channel: any Channel, _ settings: PieceServerSettings, _ tls: NIOSSLContext?
-    ) throws {
-        let pipeline = channel.pipeline.syncOperations
+    private static func configure(_ channel: any Channel, _ desk: ServerDesk, _ tls: NIOSSLContext?) throws {
+        let (pipeline, settings) = (channel.pipeline.syncOperations, desk.settings)
         if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
         let budget = RequestBudget(settings: settings)
         try pipeline.addHandler(RequestByteGuard(budget: budget))
@@ -106,62 +86,44 @@ package final class PieceServer: Sendable {
         limits.maxHeaderFieldCount = settings.maximumHeaders
         try pipeline.configureHTTPServerPipeline(
             withEncoderConfiguration: .init(), withDecoderLimitConfiguration: limits)
-        try pipeline.addHandler(RequestTimeGuard(budget: budget))
+        try pipeline.addHandlers([RequestTimeGuard(budget: budget), PackConnection(desk: desk, channel: channel)])
     }
 
-    package var openConnections: Int { connections.count }
+    package var openConnections: Int { desk.connections.count }
 
     /// Answers until the task is cancelled; then every connection is closed.
     package func run() async {
-        defer { connections.closeAll() }
-        do {
-            try await listener.executeThenClose { channels in
-                try await withThrowingDiscardingTaskGroup { group in
-                    for try await channel in channels { group.addTask { await self.serve(channel) } }
-                }
-            }
-        } catch {
-            if !Task.isCancelled { logger.error("the piece server at \(address) ended: \(error)") }
-        }
-    }
-
-    private func serve(_ channel: any Channel) async {
+        let listener = listener
         await withTaskCancellationHandler {
-            guard let connection = try? await open(channel) else { return }
-            try? await connection.executeThenClose { requests, _ in
-                try await channel.setOption(.autoRead, value: true).get()
-                try await answer(requests, on: channel)
+            do {
+                try await listener.setOption(.autoRead, value: true).get()
+                try await listener.closeFuture.get()
+            } catch {
+                logger.error("the piece server at \(address) ended: \(error)")
             }
         } onCancel: {
-            channel.close(promise: nil)
+            listener.close(promise: nil)
         }
+        await desk.connections.closeAll()
     }
+}
 
-    /// Only now: a wrapped channel that nobody serves, because the server ends, would be a trap.
-    private func open(_ channel: any Channel) async throws -> Connection {
-        try await channel.eventLoop.submit {
-            guard channel.isActive else { throw ChannelError.ioOnClosedChannel }
-            return try Connection(wrappingChannelSynchronously: channel)
-        }.get()
-    }
+/// What all connections of a server have in common.
+final class ServerDesk: Sendable {
+    let settings: PieceServerSettings
+    let catalog: any PackCatalog
+    /// Nil where the region tells peers of each other.
+    let tracker: SwarmDirectory?
+    let slots: UploadSlots
+    let rate: UploadRate
+    let files = NonBlockingFileIO(threadPool: .singleton)
+    fileprivate let connections: OpenConnections
 
-    private func answer(
-        _ requests: NIOAsyncChannelInboundStream<HTTPServerRequestPart>, on channel: any Channel
-    ) async throws {
-        let closed = ChangeSignal()
-        channel.closeFuture.whenComplete { _ in closed.fire() }
-        var head: HTTPRequestHead?
-        for try await part in requests {
-            switch part {
-            case .head(let next): head = next
-            // A GET or HEAD with a body is nothing that a client of ours sends.
-            case .body: return
-            case .end:
-                guard let request = head.take() else { return }
-                let exchange = Exchange(server: self, request: request, channel: channel, closed: closed)
-                guard try await exchange.run() else { return }
-            }
-        }
+    init(_ settings: PieceServerSettings, _ catalog: any PackCatalog, _ tracker: SwarmDirectory?) {
+        (self.settings, self.catalog, self.tracker) = (settings, catalog, tracker)
+        connections = OpenConnections(maximum: settings.maximumConnections)
+        slots = UploadSlots(slots: settings.uploadSlots, waiting: settings.waitingUploads)
+        rate = UploadRate(bytesPerSecond: settings.uploadBytesPerSecond)
     }
 }
 
@@ -186,7 +148,8 @@ private final class OpenConnections: Sendable {
         return isAdded
     }
 
-    func closeAll() {
-        for channel in channels.withLock({ Array($0.values) }) { channel.close(promise: nil) }
+    /// Those that are accepted meanwhile, too.
+    func closeAll() async {
+        while let channel = channels.withLock({ $0.values.first }) { try? await channel.close().get() }
     }
 }

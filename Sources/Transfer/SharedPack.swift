@@ -12,7 +12,8 @@ package final class SharedPack: PackSource {
     package let manifestBytes: [UInt8]
     package let paths: [String]
     private let clock: any ClockSource
-    private let changes = ChangeSignal()
+    package let haveChanges = ChangeSignal()
+    package let offerChanges = ChangeSignal()
     private struct State: Sendable {
         var have: HaveMap
         var ledger: MirrorLedger?
@@ -47,35 +48,21 @@ package final class SharedPack: PackSource {
 
     private var now: Timestamp { Timestamp(milliseconds: clock.read().monotonicMilliseconds) }
 
-    /// A piece was hashed and is in the file.
-    package func pieceVerified(_ piece: Int) {
+    /// Pieces were hashed and are in the file.
+    package func piecesVerified(_ pieces: some Sequence<Int>) {
         state.withLock { state in
-            guard state.have.pieces.insert(piece) else { return }
-            state.have.version += 1
-            state.ledger?.pieceAvailable(piece)
+            for piece in pieces where state.have.pieces.insert(piece) {
+                state.have.version += 1
+                state.ledger?.pieceAvailable(piece)
+            }
         }
-        changes.fire()
-    }
-
-    package func haveChange(after version: UInt64) async {
-        while !Task.isCancelled {
-            let seen = changes.count
-            guard have.version == version else { return }
-            await changes.wait(after: seen)
-        }
+        haveChanges.fire()
+        offerChanges.fire()
     }
 
     package func offer(to peer: PeerName, wanted: [Int]) -> MirrorOffer? {
         let now = now
         return state.withLock { $0.ledger?.asked(by: peer, wanted: wanted, now: now) }
-    }
-
-    package func offerChange(to peer: PeerName, after version: UInt64) async {
-        while !Task.isCancelled {
-            let seen = changes.count
-            guard offer(to: peer, wanted: [])?.version == version else { return }
-            await changes.wait(after: seen)
-        }
     }
 
     package func sent(bytes: UInt64, to peer: PeerName?) {
@@ -90,7 +77,7 @@ package final class SharedPack: PackSource {
             for piece in layout.pieces(within: range) { state.ledger?.pieceGiven(piece, to: peer, now: now) }
             return true
         }
-        if hasChanged { changes.fire() }
+        if hasChanged { offerChanges.fire() }
     }
 }
 

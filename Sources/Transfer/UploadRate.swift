@@ -18,10 +18,10 @@ final class UploadRate: Sendable {
         bytesPerSecond.map { min(UInt64(most), max(16 << 10, $0 / 16)) } ?? UInt64(most)
     }
 
-    func wait(for bytes: UInt64) async {
-        guard bytesPerSecond != nil else { return }
+    /// Milliseconds to wait before so many bytes may go.
+    func pause(for bytes: UInt64) -> Int64 {
+        guard bytesPerSecond != nil else { return 0 }
         let now = Timestamp(milliseconds: Int64(start.duration(to: .now) / .milliseconds(1)))
-        let pause = limit.withLock { $0?.take(bytes, now: now) ?? 0 }
-        if pause > 0 { try? await Task.sleep(for: .milliseconds(pause)) }
+        return limit.withLock { $0?.take(bytes, now: now) ?? 0 }
     }
 }

@@ -47,6 +47,14 @@ struct PackFileTests {
         #expect(try open().verified.pieces == [0, 3])
     }
 
+    @Test func aPieceCountsWhenItIsRecorded() throws {
+        let file = try open()
+        #expect(try file.write(try piece(3), piece: 3))
+        #expect(try open().verified.isEmpty)
+        try file.record([3])
+        #expect(try open().verified.pieces == [3])
+    }
+
     @Test func refusesWhatIsNotThePiece() throws {
         let file = try open()
         var bytes = try piece(3)
@@ -116,5 +124,14 @@ struct PackFileTests {
         } throws: { error in
             (error as? TransferFailure)?.code == .io
         }
+    }
+}
+
+extension PackFile {
+    /// Writes and records one piece.
+    fileprivate func accept(_ bytes: [UInt8], piece: Int) throws -> Bool {
+        guard try write(bytes, piece: piece) else { return false }
+        try record([piece])
+        return true
     }
 }

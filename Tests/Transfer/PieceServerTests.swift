@@ -212,10 +212,10 @@ struct PieceServerTests {
             }
         }
         #expect(await eventually { told.withLock { $0.last == [1] } })
-        shared.pieceVerified(5)
-        shared.pieceVerified(2)
+        shared.piecesVerified([5])
+        shared.piecesVerified([2])
         #expect(await eventually { told.withLock { $0.last == [1, 2, 5] } })
-        for piece in 0..<count { shared.pieceVerified(piece) }
+        for piece in 0..<count { shared.piecesVerified([piece]) }
         // It ends when all is there.
         try await telling.value
         #expect(told.withLock { $0.last } == Array(0..<count))
@@ -247,9 +247,11 @@ struct PieceServerTests {
         let server = try await serve(try partial([1]))
         let client = PieceClient()
         let (name, count, endpoint) = (pack.name, pack.pieceCount, try server.endpoint)
-        let told = ChangeSignal()
-        let telling = Task { try await client.haves(of: name, pieceCount: count, at: endpoint) { _ in told.fire() } }
-        await told.wait(after: 0)
+        let (told, tell) = AsyncStream.makeStream(of: PieceSet.self)
+        let telling = Task {
+            try await client.haves(of: name, pieceCount: count, at: endpoint) { tell.yield($0) }
+        }
+        for await _ in told { break }
         await server.stop()
         await #expect(throws: SourceFailure.self) { try await telling.value }
         await client.shutdown()
@@ -261,7 +263,7 @@ struct PieceServerTests {
         let (name, count, endpoint) = (pack.name, pack.pieceCount, try server.endpoint)
         let anonymous = try await ask(server, "/v1/packs/web/7/offer")
         #expect(anonymous.status == 400)
-        @Sendable func offer(_ peer: String) async throws -> MirrorOffer {
+        @Sendable func offer(_ peer: String) async throws -> HaveMap {
             try await client.offer(
                 of: name, pieceCount: count, to: PeerName(unchecked: peer), at: endpoint, wanted: [])
         }

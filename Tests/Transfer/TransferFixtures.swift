@@ -1,6 +1,7 @@
 import Domain
 import Foundation
 import Logging
+import NIOCore
 import Packs
 import Ports
 import Swarm
@@ -188,5 +189,39 @@ final class RunningPeer: Sendable {
         try PackReader(path: finalPath, manifest: pack.manifest).verifyPacked()
         #expect(!FileManager.default.fileExists(atPath: finalPath + ".partial"))
         #expect(!FileManager.default.fileExists(atPath: finalPath + ".partial.pieces"))
+    }
+}
+
+// MARK: - What a fetch asks
+
+extension PieceClient {
+    /// Tells what the endpoint has, again whenever that has grown; returns when it has all.
+    func haves(
+        of pack: PackName, pieceCount: Int, at endpoint: PackEndpoint, tell: @escaping @Sendable (PieceSet) -> Void
+    ) async throws {
+        let failure = await withCheckedContinuation { continuation in
+            loop.execute {
+                let reader = HavesReader(endpoint, pieceCount: pieceCount, tell: tell) {
+                    continuation.resume(returning: $0)
+                }
+                _ = self.pool.value.ask(Question(PackPath.of(pack, "/haves"), as: nil, at: endpoint), reader)
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// What a mirror lets this peer take.
+    func offer(
+        of pack: PackName, pieceCount: Int, to peer: PeerName, at endpoint: PackEndpoint, wanted: [Int]
+    ) async throws -> HaveMap {
+        let answer: Result<SmallAnswer, SourceFailure> = await withCheckedContinuation { continuation in
+            loop.execute {
+                let question = Question.offer(
+                    of: pack, to: peer, at: endpoint, wanted: wanted, after: nil, waitMilliseconds: 0)
+                let reader = SmallReader(endpoint, maximumBytes: 1 << 20) { continuation.resume(returning: $0) }
+                _ = self.pool.value.ask(question, reader)
+            }
+        }
+        return try answer.get().map(pieceCount, endpoint)
     }
 }
