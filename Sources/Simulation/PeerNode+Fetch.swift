@@ -41,6 +41,8 @@ extension PeerNode {
         call("peer's manifest") { [self] answer in
             region.manifest(order.build.manifest, answer: answer)
         } then: { [self] (facts: PackFacts??) in
+            // Taken back, perhaps given again, while the answer was on its way.
+            guard apps[app]?.fetch?.order == order else { return }
             guard let facts, let facts else { return fetchFailed(app, order, "the region does not have its manifest") }
             guard facts.app == app, facts.build == order.build.build else {
                 return tell(app) {

@@ -1,12 +1,16 @@
 /// The limits of one fetch.
 package struct PickerSettings: Hashable, Sendable {
-    /// Requests under way at once. Equal to the uploads a peer gives: fewer uploads than requests costs a fifth.
-    package var requestsInFlight = 4
+    /// Requests under way at neighbours at once. More than the uploads a peer gives: one that waits there fills the pause
+    /// between two others.
+    package var requestsInFlight = 8
+    /// No more of them than amount to so many bytes, but two at least: bounds memory. As many again may come of mirrors.
+    package var windowBytes: UInt64 = 64 << 20
     /// Of these, at one neighbour; more where there are too few neighbours to fill `requestsInFlight`.
     package var requestsPerNeighbour = 2
     /// Of these, at a mirror, while any neighbour can be asked.
     package var requestsPerMirror = 2
-    /// Pieces that arrived and are being hashed and written, above which nothing more is asked for: bounds memory.
+    /// Pieces that arrived and are being hashed and written, above which nothing more is asked for; half of `windowBytes` at
+    /// most.
     package var piecesBeingChecked = 4
     /// A request without a byte for this long has failed.
     package var stallMilliseconds: Int64 = 5_000

@@ -60,7 +60,9 @@ struct PickerSource: Hashable, Sendable {
 
     func isUsable(_ now: Timestamp) -> Bool { !isSilent && restsUntil <= now }
 
+    /// Several requests that fail together, of one outage, count once.
     mutating func failed(_ now: Timestamp, _ settings: PickerSettings) {
+        guard restsUntil <= now else { return }
         failures += 1
         restsUntil = now.adding(
             milliseconds: doubled(
@@ -68,6 +70,7 @@ struct PickerSource: Hashable, Sendable {
     }
 
     mutating func refused(_ now: Timestamp, _ settings: PickerSettings) {
+        guard busyUntil <= now else { return }
         refusals += 1
         busyUntil = now.adding(
             milliseconds: doubled(

@@ -7,8 +7,9 @@ extension PiecePicker {
         var effects = cancelled.map(PickerEffect.cancel)
         cancelled = []
         noteStarvation(now)
+        let before = effects.count
         while hasRoom, let effect = nextRequest(now) ?? nextEndgameRequest(now) { effects.append(effect) }
-        noteStarvation(now)
+        if effects.count > before { noteStarvation(now) }
         return Plan(effects: effects, askAgainAt: isComplete ? nil : nextMoment(after: now))
     }
 
@@ -18,7 +19,8 @@ extension PiecePicker {
         guard let since = starvedSince, since.adding(milliseconds: settings.starvedMilliseconds) <= now else {
             return []
         }
-        var wanted = missing.subtracting(union(usablePeers(now)))
+        var wanted = missing
+        for id in usablePeers(now) { subtractHave(of: id, from: &wanted) }
         var pieces: [Int] = []
         while pieces.count < settings.starvedPieces, let piece = wanted.piece(at: chance(wanted.count)) {
             wanted.remove(piece)
@@ -27,9 +29,15 @@ extension PiecePicker {
         return pieces.sorted()
     }
 
-    private var hasRoom: Bool {
-        requests.count < settings.requestsInFlight && checking.count < settings.piecesBeingChecked
-    }
+    private var hasRoom: Bool { checking.count < min(settings.piecesBeingChecked, max(1, windowPieces / 2)) }
+
+    /// Pieces of `windowBytes`.
+    private var windowPieces: Int { Int(clamping: max(2, settings.windowBytes / layout.pieceBytes)) }
+
+    private var requestsInFlight: Int { min(settings.requestsInFlight, windowPieces) }
+
+    /// Requests under way at neighbours. What mirrors owe is counted apart: it comes slowly, and others wait for it.
+    private func requests(at kind: SourceKind) -> Int { requests.count { sources[$0.source]?.kind == kind } }
 
     /// Pieces that are neither here nor on their way.
     private var missing: PieceSet {
@@ -45,35 +53,64 @@ extension PiecePicker {
 // MARK: - Choosing
 
 extension PiecePicker {
-    /// The rarest piece that can be asked for, of the best source for it.
+    /// A piece that a mirror offers, else the rarest piece of the neighbours that have the least to do for this peer.
     private mutating func nextRequest(_ now: Timestamp) -> PickerEffect? {
-        let (peers, everyPeer) = (peersWithRoom(now), usablePeers(now))
-        let mirrors = mirrorsWithRoom(now, neighbours: everyPeer.count)
-        let held = union(everyPeer)
-        let given = mirrors.reduce(PieceSet(pieceCount: layout.pieceCount)) {
-            $0.union(permitted($1, held: held, hasPeers: !everyPeer.isEmpty, now))
+        let (missing, everyPeer) = (missing, usablePeers(now))
+        guard !missing.isEmpty else { return nil }
+        return nextRequestAtMirror(missing, everyPeer, now) ?? nextRequestAtPeer(missing, everyPeer, now)
+    }
+
+    private mutating func nextRequestAtMirror(
+        _ missing: PieceSet, _ everyPeer: [SourceID], _ now: Timestamp
+    ) -> PickerEffect? {
+        guard requests(at: .mirror) < requestsInFlight else { return nil }
+        var given: [(mirror: SourceID, pieces: PieceSet)] = []
+        for mirror in mirrorsWithRoom(now, neighbours: everyPeer.count) {
+            guard var pieces = permitted(mirror, everyPeer, now) else { continue }
+            pieces.formIntersection(missing)
+            if !pieces.isEmpty { given.append((mirror, pieces)) }
         }
-        let candidates = missing.intersection(union(peers).union(given))
-        guard !candidates.isEmpty else { return nil }
-        var rarity = RarityCounter(pieceCount: layout.pieceCount)
-        for id in everyPeer { rarity.add(have(id)) }
-        let rarest = rarity.rarest(of: candidates)
-        guard let piece = rarest.piece(at: chance(rarest.count)) else { return nil }
-        let source =
-            best(peers.filter { have($0).contains(piece) })
-            ?? best(
-                mirrors.filter {
-                    permitted($0, held: held, hasPeers: !everyPeer.isEmpty, now).contains(piece)
-                })
+        guard var candidates = given.first?.pieces else { return nil }
+        for (_, pieces) in given.dropFirst() { candidates.formUnion(pieces) }
+        guard let piece = candidates.piece(at: chance(candidates.count)) else { return nil }
+        let source = best(given.filter { $0.pieces.contains(piece) }.map(\.mirror))
         return source.map { open(piece, at: $0, now) }
+    }
+
+    private mutating func nextRequestAtPeer(
+        _ missing: PieceSet, _ everyPeer: [SourceID], _ now: Timestamp
+    ) -> PickerEffect? {
+        guard requests(at: .peer) < requestsInFlight else { return nil }
+        var left = peersWithRoom(now)
+        var rarity: RarityCounter?
+        while let least = left.map({ sources[$0]?.requests ?? 0 }).min() {
+            let idlest = left.filter { sources[$0]?.requests ?? 0 == least }
+            left.removeAll { sources[$0]?.requests ?? 0 == least }
+            let candidates = union(idlest).intersection(missing)
+            guard !candidates.isEmpty else { continue }
+            let counter = rarity ?? counted(everyPeer)
+            rarity = counter
+            let rarest = counter.rarest(of: candidates)
+            guard let piece = rarest.piece(at: chance(rarest.count)),
+                let source = best(idlest.filter { has($0, piece) })
+            else { return nil }
+            return open(piece, at: source, now)
+        }
+        return nil
+    }
+
+    private func counted(_ ids: [SourceID]) -> RarityCounter {
+        var rarity = RarityCounter(pieceCount: layout.pieceCount)
+        for id in ids { if let source = sources[id] { rarity.add(source.have) } }
+        return rarity
     }
 
     /// With every missing piece on its way, a piece that takes long is asked of a second neighbour.
     private mutating func nextEndgameRequest(_ now: Timestamp) -> PickerEffect? {
-        guard missing.isEmpty else { return nil }
+        guard missing.isEmpty, requests(at: .peer) < requestsInFlight else { return nil }
         for request in requests where isLate(request, now) {
             guard requests.filter({ $0.piece == request.piece }).count == 1 else { continue }
-            let others = peersWithRoom(now).filter { $0 != request.source && have($0).contains(request.piece) }
+            let others = peersWithRoom(now).filter { $0 != request.source && has($0, request.piece) }
             if let source = best(others) { return open(request.piece, at: source, now) }
         }
         return nil
@@ -89,20 +126,31 @@ extension PiecePicker {
         return equals[chance(equals.count)]
     }
 
-    /// What may be asked of a mirror.
-    private func permitted(_ id: SourceID, held: PieceSet, hasPeers: Bool, _ now: Timestamp) -> PieceSet {
-        guard let source = sources[id] else { return PieceSet(pieceCount: layout.pieceCount) }
+    /// What may be asked of a mirror; nil: nothing.
+    private func permitted(_ id: SourceID, _ everyPeer: [SourceID], _ now: Timestamp) -> PieceSet? {
+        guard let source = sources[id] else { return nil }
         switch source.offer {
-        case .unknown: return PieceSet(pieceCount: layout.pieceCount)
-        case .everything: return source.have.subtracting(held)
-        case .pieces(let pieces): return !hasPeers && isStarving(now) ? source.have : source.have.intersection(pieces)
+        case .unknown: return nil
+        case .everything:
+            var pieces = source.have
+            for peer in everyPeer { subtractHave(of: peer, from: &pieces) }
+            return pieces
+        case .pieces(let pieces):
+            if everyPeer.isEmpty, isStarving(now) { return source.have }
+            return pieces.isEmpty ? nil : source.have.intersection(pieces)
         }
     }
 
-    private func have(_ id: SourceID) -> PieceSet { sources[id]?.have ?? PieceSet(pieceCount: layout.pieceCount) }
+    private func has(_ id: SourceID, _ piece: Int) -> Bool { sources[id]?.have.contains(piece) == true }
+
+    private func subtractHave(of id: SourceID, from pieces: inout PieceSet) {
+        if let source = sources[id] { pieces.subtract(source.have) }
+    }
 
     private func union(_ ids: [SourceID]) -> PieceSet {
-        ids.reduce(PieceSet(pieceCount: layout.pieceCount)) { $0.union(have($1)) }
+        var union = PieceSet(pieceCount: layout.pieceCount)
+        for id in ids { if let source = sources[id] { union.formUnion(source.have) } }
+        return union
     }
 
     private func isUsable(_ id: SourceID, _ now: Timestamp) -> Bool {
@@ -117,12 +165,12 @@ extension PiecePicker {
 
     private func peersWithRoom(_ now: Timestamp) -> [SourceID] {
         let peers = usablePeers(now)
-        let share = (settings.requestsInFlight + max(1, peers.count) - 1) / max(1, peers.count)
+        let share = (requestsInFlight + max(1, peers.count) - 1) / max(1, peers.count)
         return peers.filter { hasRoom($0, max(share, settings.requestsPerNeighbour), now) }
     }
 
     private func mirrorsWithRoom(_ now: Timestamp, neighbours: Int) -> [SourceID] {
-        let limit = neighbours == 0 ? settings.requestsInFlight : settings.requestsPerMirror
+        let limit = neighbours == 0 ? requestsInFlight : settings.requestsPerMirror
         return usable(.mirror, now).filter { hasRoom($0, limit, now) }
     }
 
@@ -170,21 +218,26 @@ extension PiecePicker {
         return starvedSince.adding(milliseconds: settings.starvedMilliseconds) <= now
     }
 
-    /// Keeps the moment since which nobody can be asked for what is missing.
+    /// Keeps the moment since which nobody can be asked for what is missing. Whoever waits for as many pieces as it may
+    /// does not starve.
     private mutating func noteStarvation(_ now: Timestamp) {
-        let missing = missing
-        let peers = usablePeers(now)
-        let held = union(peers)
-        var known = held
-        for id in usable(.mirror, now) {
-            switch sources[id]?.offer {
-            case .everything: known = known.union(have(id))
-            case .pieces(let pieces): known = known.union(pieces.intersection(have(id)))
-            case .unknown, nil: break
+        starvedSince = hasRoom && requests(at: .peer) < requestsInFlight && isUnsupplied(now) ? starvedSince ?? now : nil
+    }
+
+    /// Whether pieces are missing, and nobody has or offers one of them.
+    private func isUnsupplied(_ now: Timestamp) -> Bool {
+        var missing = missing
+        guard !missing.isEmpty else { return false }
+        for (id, source) in sources where isUsable(id, now) {
+            let count = missing.count
+            switch (source.kind, source.offer) {
+            case (.peer, _), (.mirror, .everything): missing.subtract(source.have)
+            case (.mirror, .pieces(let pieces)): missing.subtract(pieces.intersection(source.have))
+            case (.mirror, .unknown): break
             }
+            if missing.count < count { return false }
         }
-        let isStarved = !missing.isEmpty && missing.intersection(known).isEmpty
-        starvedSince = isStarved ? starvedSince ?? now : nil
+        return true
     }
 
     /// The next moment at which time alone changes a decision.

@@ -14,8 +14,9 @@ package struct PieceSet: Hashable, Sendable {
 
     /// Words beyond the pieces are cut off.
     init(pieceCount: Int, words: [UInt64]) {
-        self.init(pieceCount: pieceCount)
-        for index in self.words.indices { self.words[index] = words[index] & mask(ofWord: index) }
+        precondition(pieceCount >= 0 && words.count == (pieceCount + 63) / 64)
+        (self.pieceCount, self.words) = (pieceCount, words)
+        if let last = words.indices.last { self.words[last] &= mask(ofWord: last) }
         count = self.words.reduce(0) { $0 + $1.nonzeroBitCount }
     }
 
@@ -57,11 +58,25 @@ package struct PieceSet: Hashable, Sendable {
     package func union(_ other: PieceSet) -> PieceSet { combined(other) { $0 | $1 } }
     package func intersection(_ other: PieceSet) -> PieceSet { combined(other) { $0 & $1 } }
     package func subtracting(_ other: PieceSet) -> PieceSet { combined(other) { $0 & ~$1 } }
+    package mutating func formUnion(_ other: PieceSet) { combine(other) { $0 | $1 } }
+    package mutating func formIntersection(_ other: PieceSet) { combine(other) { $0 & $1 } }
+    package mutating func subtract(_ other: PieceSet) { combine(other) { $0 & ~$1 } }
     package var complement: PieceSet { PieceSet(pieceCount: pieceCount, words: words.map { ~$0 }) }
 
     private func combined(_ other: PieceSet, _ operation: (UInt64, UInt64) -> UInt64) -> PieceSet {
+        var combined = self
+        combined.combine(other, operation)
+        return combined
+    }
+
+    private mutating func combine(_ other: PieceSet, _ operation: (UInt64, UInt64) -> UInt64) {
         precondition(other.pieceCount == pieceCount, "sets of packs of \(pieceCount) and \(other.pieceCount) pieces")
-        return PieceSet(pieceCount: pieceCount, words: zip(words, other.words).map(operation))
+        var count = 0
+        for index in words.indices {
+            words[index] = operation(words[index], other.words[index])
+            count += words[index].nonzeroBitCount
+        }
+        self.count = count
     }
 
     /// The pieces, ascending.

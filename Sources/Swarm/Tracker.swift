@@ -171,6 +171,7 @@ private struct Swarm: Sendable {
         let kept = chosen.filter { members[$0]?.group == member.group }.count
         add(nearLimit - kept, from: near, to: &chosen, for: member, settings, &generator)
         add(settings.neighbours - chosen.count, from: everybody, to: &chosen, for: member, settings, &generator)
+        balance(&chosen, for: member, settings, &generator)
         return chosen
     }
 
@@ -178,19 +179,39 @@ private struct Swarm: Sendable {
         members[name].map { $0.lastSeen.adding(milliseconds: settings.silentMilliseconds) > now } ?? false
     }
 
-    /// Drops far neighbours where near ones have come; else the most crowded one when it has far more followers than
-    /// there are on average, so that those who came late are asked too.
+    /// Drops far neighbours where near ones have come.
     private mutating func makeRoom(
         in chosen: inout [PeerName], for member: Member, nearLimit: Int, _ settings: TrackerSettings
     ) {
         let far = chosen.filter { members[$0]?.group != member.group }
         let surplus = far.count - (settings.neighbours - nearLimit)
         for name in far.prefix(max(0, surplus)) { drop(name, from: &chosen) }
-        guard surplus <= 0, chosen.count == settings.neighbours, members.count > settings.neighbours * 2,
-            let crowded = chosen.max(by: { (followers(of: $0), $0) < (followers(of: $1), $1) }),
-            followers(of: crowded) > settings.neighbours + settings.neighbours / 4
+    }
+
+    /// Exchanges the most crowded neighbour for one that far fewer follow, as near as it: whoever nobody follows keeps
+    /// for itself what the mirror gave it.
+    private mutating func balance(
+        _ chosen: inout [PeerName], for member: Member, _ settings: TrackerSettings,
+        _ generator: inout SeededGenerator
+    ) {
+        guard chosen.count == settings.neighbours, members.count > settings.neighbours + 1,
+            let crowded = chosen.max(by: { (followers(of: $0), $0) < (followers(of: $1), $1) })
+        else { return }
+        let isNear = members[crowded]?.group == member.group
+        let list = isNear ? groups[member.group] ?? NameList() : everybody
+        let drawn =
+            list.count <= settings.neighbours * 2
+            ? list.names : (0..<settings.neighbours).map { _ in list.names[generator.below(list.count)] }
+        let others = drawn.filter {
+            $0 != member.name && (members[$0]?.group == member.group) == isNear && !chosen.contains($0)
+                && isFresh($0, member.lastSeen, settings)
+        }
+        guard let lightest = others.min(by: { (followers(of: $0), $0) < (followers(of: $1), $1) }),
+            followers(of: crowded) > followers(of: lightest) + max(1, settings.neighbours / 5)
         else { return }
         drop(crowded, from: &chosen)
+        chosen.append(lightest)
+        members[lightest]?.followers += 1
     }
 
     private mutating func drop(_ name: PeerName, from chosen: inout [PeerName]) {

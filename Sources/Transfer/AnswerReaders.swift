@@ -12,6 +12,9 @@ struct Question: Sendable {
     /// Silence for this long beyond the client's own patience is no failure: the server was asked to wait.
     var waitMilliseconds: Int64 = 0
 
+    /// The server answers as soon as it can.
+    var isShort: Bool { waitMilliseconds == 0 }
+
     init(_ path: String, as peer: PeerName?, at endpoint: PackEndpoint) {
         (self.path, self.endpoint) = (path, endpoint)
         headers = [

@@ -5,16 +5,19 @@ internal import NIOSSL
 
 /// A client's connections, kept open between questions. Only its event loop touches it.
 final class ConnectionPool {
-    /// Beyond as many, a connection is closed when its question is answered.
-    private static let maximumIdle = 8
     /// Shorter than servers wait for the next question.
-    private static let idleSeconds: Int64 = 45
+    static let idleMilliseconds: Int64 = 45_000
+
+    /// Room for one read.
+    static let readBytes = 128 << 10
+    /// Between two reads of one connection that brought little.
+    private static let readPauseMilliseconds: Int64 = 12
 
     private let settings: PieceClientSettings
     private let loop: any EventLoop
-    private var idle: [PackEndpoint: [SourceConnection]] = [:]
-    private var open: [ObjectIdentifier: any Channel] = [:]
+    private var connections: [PackEndpoint: [SourceConnection]] = [:]
     private var isShutDown = false
+    private var waitingToRead: [SourceConnection] = []
     private lazy var tls = Result { try NIOSSLContext(configuration: settings.tls ?? .makeClientConfiguration()) }
 
     init(_ settings: PieceClientSettings, _ loop: any EventLoop) { (self.settings, self.loop) = (settings, loop) }
@@ -27,12 +30,16 @@ final class ConnectionPool {
         return asking
     }
 
+    /// A short question behind others; else on a connection that has nothing to do, or a new one.
     private func begin(_ asking: Asking) {
-        while let connection = idle[asking.question.endpoint]?.popLast() {
-            guard connection.channel.isActive else { continue }
-            return connection.begin(asking)
+        let known = connections[asking.question.endpoint] ?? []
+        let most = asking.question.isShort ? SourceConnection.maximumQuestions : 0
+        var best: (connection: SourceConnection, load: Int)?
+        for connection in known {
+            guard let load = connection.load, load <= most, load > best?.load ?? -1 else { continue }
+            best = (connection, load)
         }
-        connect(asking)
+        if let best { best.connection.begin(asking) } else { connect(asking) }
     }
 
     private func connect(_ asking: Asking) {
@@ -43,7 +50,8 @@ final class ConnectionPool {
             .connectTimeout(.milliseconds(settings.connectMilliseconds))
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 128 << 10))
+            .channelOption(.autoRead, value: false)
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.readBytes))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try bound.value.configure(channel, endpoint) }
             }
@@ -64,7 +72,7 @@ final class ConnectionPool {
             try pipeline.addHandler(
                 NIOSSLClientHandler(context: tls.get(), serverHostname: isAddress ? nil : endpoint.host))
         }
-        try pipeline.addHTTPClientHandlers()
+        try pipeline.addHTTPClientHandlers(enableOutboundHeaderValidation: false)
         try pipeline.addHandler(SourceConnection(channel, endpoint, self))
     }
 
@@ -75,33 +83,42 @@ final class ConnectionPool {
             channel.close(promise: nil)
             return asking.end(SourceFailure(.unreachable, "\(asking.question.endpoint) is asked no more"))
         }
-        open[ObjectIdentifier(channel)] = channel
+        connections[connection.endpoint, default: []].append(connection)
+        channel.read()
         connection.begin(asking)
     }
 
     // MARK: From connections
 
-    /// Its answer is whole.
-    func isFree(_ connection: SourceConnection) {
-        guard !isShutDown, idle[connection.endpoint, default: []].count < Self.maximumIdle else {
-            return connection.channel.close(promise: nil)
+    /// Together with all others that wait.
+    func readLater(_ connection: SourceConnection) {
+        waitingToRead.append(connection)
+        guard waitingToRead.count == 1 else { return }
+        loop.assumeIsolated().scheduleTask(in: .milliseconds(Self.readPauseMilliseconds)) { [self] in
+            let waiting = waitingToRead
+            waitingToRead = []
+            for connection in waiting { connection.channel.read() }
         }
-        idle[connection.endpoint, default: []].append(connection)
-        connection.closeWhenIdle(after: .seconds(Self.idleSeconds))
     }
 
     func isClosed(_ connection: SourceConnection) {
-        open[ObjectIdentifier(connection.channel)] = nil
-        idle[connection.endpoint]?.removeAll { $0 === connection }
-        if idle[connection.endpoint]?.isEmpty == true { idle[connection.endpoint] = nil }
+        connections[connection.endpoint]?.removeAll { $0 === connection }
+        if connections[connection.endpoint]?.isEmpty == true { connections[connection.endpoint] = nil }
     }
 
-    /// A connection that had been idle was closed before it answered anything: the server had closed it already.
-    func again(_ asking: Asking) { connect(asking) }
+    /// Its connection was closed before anything of the answer came.
+    func again(_ asking: Asking) {
+        guard !asking.isOver else { return }
+        guard !asking.hasBeenRepeated else {
+            return asking.end(SourceFailure(.unreachable, "\(asking.question.endpoint) broke off twice"))
+        }
+        asking.hasBeenRepeated = true
+        connect(asking)
+    }
 
     func shutdown() -> EventLoopFuture<Void> {
         isShutDown = true
-        return EventLoopFuture.andAllComplete(open.values.map { $0.close() }, on: loop)
+        return EventLoopFuture.andAllComplete(connections.values.flatMap { $0 }.map { $0.channel.close() }, on: loop)
     }
 }
 
@@ -111,6 +128,7 @@ final class Asking {
     let silenceMilliseconds: Int64
     private let reader: any AnswerReader
     private(set) var isOver = false
+    fileprivate var hasBeenRepeated = false
     weak var connection: SourceConnection?
 
     init(_ question: Question, _ reader: any AnswerReader, silenceMilliseconds: Int64) {
@@ -140,7 +158,7 @@ final class Asking {
     func end(_ failure: SourceFailure) {
         guard !isOver else { return }
         isOver = true
-        connection?.channel.close(promise: nil)
+        connection?.drop(self)
         reader.ended(failure)
     }
 }

@@ -13,7 +13,7 @@ final class FetchRun {
     /// Requests under way whose end is waited for, and those of them that can be taken back.
     private var waitedFor: Set<RequestID> = []
     private var askings: [RequestID: Asking] = [:]
-    private var timer: Scheduled<Void>?
+    private lazy var timer = LazyDeadline(loop) { [weak self] in self?.decide() }
     private var isDecisionDue = false
     private var isOver = false
     private lazy var checker = PieceChecker(fetcher.file, report: reporter())
@@ -28,7 +28,7 @@ final class FetchRun {
     func end(_ failure: TransferFailure?) {
         guard !isOver else { return }
         isOver = true
-        timer?.cancel()
+        timer.end()
         waitedFor = []
         for asking in askings.values { asking.cancel() }
         for follower in followers.values { follower.stop() }
@@ -62,9 +62,7 @@ final class FetchRun {
         for work in step.work { ask(work) }
         if let failure = step.failure { return end(failure) }
         guard !step.isComplete else { return end(nil) }
-        timer?.cancel()
-        let wait = step.askAgainAt.map { max(1, $0.millisecondsSince(now)) } ?? 1_000
-        timer = loop.assumeIsolated().scheduleTask(in: .milliseconds(wait)) { [self] in decide() }
+        timer.set(milliseconds: step.askAgainAt.map { max(1, $0.millisecondsSince(now)) } ?? 1_000)
     }
 
     private func follow(_ source: FollowedSource) {

@@ -1,4 +1,5 @@
 internal import Domain
+internal import Glibc
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -129,15 +130,22 @@ extension PackConnection {
     }
 
     private func start(_ upload: Upload, _ handle: NIOFileHandle) {
+        setCork(true)
         begin(upload.status, upload.headers)
         sendNext(upload, from: upload.range.lowerBound, handle)
+    }
+
+    /// While it is corked the kernel sends full segments only: an answer's head travels with its first bytes.
+    private func setCork(_ isCorked: Bool) {
+        try? channel.syncOptions?.setOption(ChannelOptions.tcpOption(.cork), value: isCorked ? 1 : 0)
     }
 
     private func sendNext(_ upload: Upload, from start: UInt64, _ handle: NIOFileHandle) {
         guard start < upload.range.upperBound else {
             upload.pack.served(upload.range, to: upload.peer)
             freeSlot()
-            return finish()
+            finish()
+            return setCork(false)
         }
         let end = min(start + desk.rate.chunkBytes(settings.chunkBytes), upload.range.upperBound)
         let pause = desk.rate.pause(for: end - start)
@@ -171,4 +179,9 @@ extension PackConnection {
             connection.sendNext(upload, from: range.upperBound, handle)
         }
     }
+}
+
+extension NIOBSDSocket.Option {
+    /// Full segments only, while it is set.
+    fileprivate static let cork = NIOBSDSocket.Option(rawValue: TCP_CORK)
 }

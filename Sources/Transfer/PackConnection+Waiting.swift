@@ -31,12 +31,14 @@ extension PackConnection {
         guard told.pieces.subtracting(now.pieces).isEmpty else { return channel.close(promise: nil) }
         let news = HaveStream.bytes(of: now.pieces.subtracting(told.pieces))
         write(.body(.byteBuffer(ByteBuffer(bytes: news)))) { connection in
-            connection.wait(milliseconds: HaveStream.gatherMilliseconds) { $0.waitForNews(pack, told: now) }
+            connection.wait(milliseconds: HaveStream.gatherMilliseconds(now.pieces)) { $0.waitForNews(pack, told: now) }
         }
     }
 }
 
 // MARK: - Offers
+
+private let offerGatherMilliseconds: Int64 = 10
 
 extension PackConnection {
     func answerOffer(_ pack: any PackSource, _ question: PackRoute.OfferQuestion) throws(Problem) {
@@ -61,7 +63,7 @@ extension PackConnection {
         endWait()
         waitForChange(pack.offerChanges) { connection in
             // Offers change with every piece that anybody takes.
-            connection.wait(milliseconds: HaveStream.gatherMilliseconds / 4) {
+            connection.wait(milliseconds: offerGatherMilliseconds) {
                 $0.waitForOffer(pack, peer, question, until: end)
             }
         }

@@ -27,7 +27,7 @@ final class PackConnection: ChannelInboundHandler {
     private var wait: UInt64 = 0
     private var subscription: (signal: ChangeSignal, token: ChangeSignal.Token)?
     private var timer: Scheduled<Void>?
-    private var stall: Scheduled<Void>?
+    private lazy var stall = LazyDeadline(loop) { [channel] in channel.close(promise: nil) }
     var waiter: UploadSlots.Waiter?
     var holdsSlot = false
     /// The pack that was sent last, open.
@@ -55,7 +55,7 @@ final class PackConnection: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         endWait()
-        endStall()
+        stall.end()
         if let waiter { _ = desk.slots.leave(waiter) }
         waiter = nil
         freeSlot()
@@ -176,23 +176,16 @@ extension PackConnection {
 
     /// Calls `body` when this part, and all before it, is with the kernel; the connection is cut when that takes too long.
     func write(_ part: HTTPServerResponsePart, _ body: @escaping (PackConnection) -> Void) {
-        let channel = channel
-        endStall()
-        stall = loop.scheduleTask(in: .milliseconds(settings.stallMilliseconds)) { channel.close(promise: nil) }
+        stall.set(milliseconds: settings.stallMilliseconds)
         let written = loop.makePromise(of: Void.self)
         channel.writeAndFlush(part, promise: written)
         written.futureResult.assumeIsolated().whenComplete { [self] result in
-            endStall()
+            stall.clear()
             switch result {
             case .success: body(self)
             case .failure: channel.close(promise: nil)
             }
         }
-    }
-
-    private func endStall() {
-        stall?.cancel()
-        stall = nil
     }
 }
 

@@ -78,14 +78,15 @@ package final class PieceServer: Sendable {
     private static func configure(_ channel: any Channel, _ desk: ServerDesk, _ tls: NIOSSLContext?) throws {
         let (pipeline, settings) = (channel.pipeline.syncOperations, desk.settings)
         if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
-        let budget = RequestBudget(settings: settings)
+        let budget = RequestBudget(settings: settings, channel: channel)
         try pipeline.addHandler(RequestByteGuard(budget: budget))
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = settings.maximumHeadBytes
         limits.maxHeaderListSize = settings.maximumHeadBytes
         limits.maxHeaderFieldCount = settings.maximumHeaders
         try pipeline.configureHTTPServerPipeline(
-            withEncoderConfiguration: .init(), withDecoderLimitConfiguration: limits)
+            withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
+            withDecoderLimitConfiguration: limits)
         try pipeline.addHandlers([RequestTimeGuard(budget: budget), PackConnection(desk: desk, channel: channel)])
     }
 

@@ -6,40 +6,32 @@ final class RequestBudget {
     let settings: PieceServerSettings
     /// Bytes since the last whole request.
     var headBytes = 0
-    private var deadline: Scheduled<Void>?
+    private let deadline: LazyDeadline
     private var hasBegun = false
 
-    init(settings: PieceServerSettings) { self.settings = settings }
-
-    /// A new request may come.
-    func awaitRequest(_ context: ChannelHandlerContext) {
-        (headBytes, hasBegun) = (0, false)
-        schedule(settings.idleMilliseconds, context)
+    init(settings: PieceServerSettings, channel: any Channel) {
+        self.settings = settings
+        deadline = LazyDeadline(channel.eventLoop) { channel.close(promise: nil) }
     }
 
-    func bytesCame(_ context: ChannelHandlerContext) {
+    /// A new request may come.
+    func awaitRequest() {
+        (headBytes, hasBegun) = (0, false)
+        deadline.set(milliseconds: settings.idleMilliseconds)
+    }
+
+    func bytesCame() {
         guard !hasBegun else { return }
         hasBegun = true
-        schedule(settings.headMilliseconds, context)
+        deadline.set(milliseconds: settings.headMilliseconds)
     }
 
     func requestEnded() {
         headBytes = 0
-        cancel()
+        deadline.clear()
     }
 
-    func cancel() {
-        deadline?.cancel()
-        deadline = nil
-    }
-
-    private func schedule(_ milliseconds: Int64, _ context: ChannelHandlerContext) {
-        cancel()
-        let channel = context.channel
-        deadline = context.eventLoop.scheduleTask(in: .milliseconds(milliseconds)) {
-            channel.close(promise: nil)
-        }
-    }
+    func end() { deadline.end() }
 }
 
 /// Before the HTTP decoder: cuts off who sends more than a request's head may have.
@@ -57,7 +49,7 @@ final class RequestByteGuard: ChannelInboundHandler {
             context.close(promise: nil)
             return
         }
-        budget.bytesCame(context)
+        budget.bytesCame()
         context.fireChannelRead(data)
     }
 }
@@ -73,10 +65,10 @@ final class RequestTimeGuard: ChannelDuplexHandler {
 
     init(budget: RequestBudget) { self.budget = budget }
 
-    func handlerAdded(context: ChannelHandlerContext) { budget.awaitRequest(context) }
+    func handlerAdded(context: ChannelHandlerContext) { budget.awaitRequest() }
 
     func channelInactive(context: ChannelHandlerContext) {
-        budget.cancel()
+        budget.end()
         context.fireChannelInactive()
     }
 
@@ -91,7 +83,7 @@ final class RequestTimeGuard: ChannelDuplexHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .head, .body: break
-        case .end: budget.awaitRequest(context)
+        case .end: budget.awaitRequest()
         }
         context.write(data, promise: promise)
     }

@@ -1,81 +1,109 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// A client's connection to one server: one question after the other. Only its event loop touches it.
+/// A client's connection to one server: questions are answered in their order. Only its event loop touches it.
 final class SourceConnection: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart
 
+    /// Questions on their way at once: the next answer begins where the last one ends, without a pause between.
+    static let maximumQuestions = 4
+
     let channel: any Channel
     let endpoint: PackEndpoint
     private let pool: ConnectionPool
-    private var asking: Asking?
+    /// In the order of their answers.
+    private var askings: [Asking] = []
     private var isKeptAlive = true
-    /// It has answered something before, and nothing of what it is asked now.
-    private var mayBeStale = false
-    private var heardAt = NIODeadline.now()
-    private var timer: Scheduled<Void>?
+    private var hasAnswered = false
+    /// Something of the first question's answer is here.
+    private var isAnswering = false
+    private lazy var silence = LazyDeadline(channel.eventLoop) { [weak self] in self?.isSilent() }
+    /// Of this turn of the loop.
+    private var bytesRead = 0
 
     init(_ channel: any Channel, _ endpoint: PackEndpoint, _ pool: ConnectionPool) {
         (self.channel, self.endpoint, self.pool) = (channel, endpoint, pool)
     }
 
+    /// Questions that are not answered yet; nil when it takes no more.
+    var load: Int? {
+        let canTakeMore = channel.isActive && isKeptAlive && askings.count < Self.maximumQuestions
+        return canTakeMore && askings.allSatisfy(\.question.isShort) ? askings.count : nil
+    }
+
     func begin(_ asking: Asking) {
-        mayBeStale = timer != nil
-        self.asking = asking
+        askings.append(asking)
         asking.connection = self
-        heardAt = .now()
-        watch(asking, .milliseconds(asking.silenceMilliseconds))
+        if askings.count == 1 { awaitAnswer() }
         let head = HTTPRequestHead(
             version: .http1_1, method: .GET, uri: asking.question.path, headers: asking.question.headers)
         channel.write(HTTPClientRequestPart.head(head), promise: nil)
         channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
     }
 
-    /// Silence ends the question. Looked at when it could be over, not at every byte.
-    private func watch(_ asking: Asking, _ wait: TimeAmount) {
-        timer?.cancel()
-        timer = channel.eventLoop.assumeIsolated().scheduleTask(in: wait) { [self] in
-            guard self.asking === asking else { return }
-            let end = heardAt + .milliseconds(asking.silenceMilliseconds)
-            guard end <= .now() else { return watch(asking, end - .now()) }
-            asking.end(SourceFailure(.unreachable, "\(endpoint) has been silent for too long"))
+    private func awaitAnswer() {
+        isAnswering = false
+        if let first = askings.first {
+            silence.set(milliseconds: first.silenceMilliseconds)
+        } else {
+            silence.set(milliseconds: ConnectionPool.idleMilliseconds)
         }
     }
 
-    func closeWhenIdle(after wait: TimeAmount) {
-        let channel = channel
-        timer?.cancel()
-        timer = channel.eventLoop.scheduleTask(in: wait) { channel.close(promise: nil) }
+    private func isSilent() {
+        guard let first = askings.first else { return channel.close(promise: nil) }
+        isAnswering = true
+        first.end(SourceFailure(.unreachable, "\(endpoint) has been silent for too long"))
+        channel.close(promise: nil)
+    }
+
+    /// Its answer is wanted no more. One that has not begun may come and is dropped.
+    func drop(_ asking: Asking) {
+        guard askings.first === asking else { return }
+        isAnswering = true
+        channel.close(promise: nil)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = unwrapInboundIn(data)
         // Nobody asked for it.
-        guard let asking else { return context.close(promise: nil) }
-        heardAt = .now()
-        mayBeStale = false
+        guard let asking = askings.first else { return context.close(promise: nil) }
+        isAnswering = true
         switch part {
         case .head(let head):
-            isKeptAlive = head.isKeepAlive
+            isKeptAlive = isKeptAlive && head.isKeepAlive
             asking.take(part)
-        case .body: asking.take(part)
+        case .body(let bytes):
+            bytesRead += bytes.readableBytes
+            silence.set(milliseconds: asking.silenceMilliseconds)
+            asking.take(part)
         case .end:
-            self.asking = nil
-            if !asking.isOver {
-                asking.connection = nil
-                if isKeptAlive { pool.isFree(self) } else { context.close(promise: nil) }
-            }
+            askings.removeFirst()
+            hasAnswered = true
+            awaitAnswer()
+            if !isKeptAlive { context.close(promise: nil) }
             asking.take(part)
         }
     }
 
+    /// Where little comes at a time, all is read together a little later: one wake-up, and one acknowledgement, for many
+    /// packets.
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if bytesRead < ConnectionPool.readBytes / 2 { pool.readLater(self) } else { context.read() }
+        bytesRead = 0
+        context.fireChannelReadComplete()
+    }
+
+    /// A question whose answer had not begun is asked again elsewhere, once: the server may have closed a connection that
+    /// had been idle, or it answered one before it and was done.
     func channelInactive(context: ChannelHandlerContext) {
-        timer?.cancel()
+        silence.end()
         pool.isClosed(self)
-        if let asking {
-            self.asking = nil
-            if mayBeStale, !asking.isOver {
+        let (lost, canRepeat) = (askings, hasAnswered)
+        askings = []
+        for (place, asking) in lost.enumerated() {
+            if place > 0 || !isAnswering, canRepeat || place > 0 {
                 pool.again(asking)
             } else {
                 asking.end(SourceFailure(.unreachable, "\(endpoint) broke off"))
@@ -85,7 +113,9 @@ final class SourceConnection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if !mayBeStale { asking?.end(SourceFailure(.unreachable, "\(endpoint) broke off: \(error)")) }
+        if isAnswering || !hasAnswered {
+            askings.first?.end(SourceFailure(.unreachable, "\(endpoint) broke off: \(error)"))
+        }
         context.close(promise: nil)
     }
 }

@@ -88,7 +88,7 @@ struct PiecePickerTests {
     }
 
     @Test func keepsToItsLimits() throws {
-        let picker = try makePicker(peers: [first, second])
+        let picker = try makePicker(peers: [first, second]) { $0.requestsInFlight = 4 }
         picker.haveChanged(first, PieceSet.all(pieceCount: 10))
         picker.haveChanged(second, PieceSet.all(pieceCount: 10))
         let plan = requests(picker.next(now: moment(0)))
@@ -101,7 +101,26 @@ struct PiecePickerTests {
     @Test func oneNeighbourGetsAllRequests() throws {
         let picker = try makePicker(peers: [first])
         picker.haveChanged(first, PieceSet.all(pieceCount: 10))
-        #expect(requests(picker.next(now: moment(0))).count == 4)
+        #expect(requests(picker.next(now: moment(0))).count == 8)
+    }
+
+    @Test func largePiecesAreAskedForFewAtATime() throws {
+        let picker = try makePicker(peers: [first], mirrors: [mirror]) { $0.windowBytes = 3000 }
+        picker.haveChanged(first, set(0, 1, 2, 3, 4, 5))
+        picker.haveChanged(mirror, PieceSet.all(pieceCount: 10))
+        picker.offerChanged(mirror, .pieces(set(7, 8, 9)))
+        let plan = requests(picker.next(now: moment(0)))
+        #expect(plan.filter { $0.source == first }.count == 3)
+        #expect(plan.filter { $0.source == mirror }.count == 2)
+    }
+
+    /// A neighbour with rare pieces is not asked for all of them while another that is as good does nothing.
+    @Test func requestsSpreadOverNeighbours() throws {
+        let picker = try makePicker(peers: [first, second]) { ($0.requestsInFlight, $0.requestsPerNeighbour) = (2, 2) }
+        picker.haveChanged(first, set(0, 1, 2, 3))
+        picker.haveChanged(second, set(3, 4, 5))
+        let plan = requests(picker.next(now: moment(0)))
+        #expect(Set(plan.map(\.source)) == [first, second])
     }
 
     @Test func piecesBeingCheckedBoundMemory() throws {
@@ -142,7 +161,7 @@ struct PiecePickerTests {
         let plan = picker.next(now: moment(0))
         #expect(plan.effects.isEmpty)
         #expect(plan.askAgainAt == moment(500))
-        #expect(requests(picker.next(now: moment(500))).count == 4)
+        #expect(requests(picker.next(now: moment(500))).count == 8)
     }
 
     @Test func aStarvedPeerWantsWhatNobodyHas() throws {
@@ -237,6 +256,16 @@ struct PiecePickerTests {
             picker.requestFailed(requests(plan)[0].id, .unreachable, now: moment(now))
         }
         #expect(waits == [0, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000])
+    }
+
+    @Test func requestsThatFailTogetherAreOneFailure() throws {
+        let picker = try makePicker(peers: [first])
+        picker.haveChanged(first, set(1, 2, 3, 4))
+        let started = requests(picker.next(now: moment(0)))
+        #expect(started.count == 4)
+        for request in started { picker.requestFailed(request.id, .unreachable, now: moment(10)) }
+        #expect(requests(picker.next(now: moment(509))).isEmpty)
+        #expect(requests(picker.next(now: moment(510))).count == 4)
     }
 
     @Test func aBusySourceRestsShortlyAndItsPiecesStillCount() throws {
@@ -366,7 +395,10 @@ private struct RandomFacts {
         let plan = picker.next(now: moment(now))
         for id in cancelled(plan) { open[id] = nil }
         for request in requests(plan) { check(request) }
-        if open.count > picker.settings.requestsInFlight { violations.append("\(open.count) requests under way") }
+        for kind in SourceKind.allCases {
+            let count = open.values.count { picker.sources[$0.source]?.kind == kind }
+            if count > picker.settings.requestsInFlight { violations.append("\(count) requests under way at a \(kind)") }
+        }
     }
 
     private mutating func check(_ request: PieceRequest) {

@@ -19,7 +19,7 @@ struct PackServeCommand: AsyncParsableCommand {
 
     @Argument(help: "What `create` made.") var directory: String
     @OptionGroup var transfer: TransferOptions
-    @Option(help: "Uploads at once.") var uploads = 16
+    @Option(help: "Uploads at once.") var uploads = 8
 
     func validate() throws {
         guard (1...4096).contains(uploads) else { throw ValidationError("--uploads is 1 to 4096") }
