@@ -6,13 +6,14 @@ package import Domain
 /// It is private (BEP 27): a build is nothing to tell a public table of. All of `info` follows from the packed bytes,
 /// the app and the build's number, so everybody who makes it from one manifest makes the same infohash.
 package struct Metainfo: Hashable, Sendable {
-    /// The file that a client makes. The ending is zstd's, which unpacks it.
+    /// The file that a client makes, `fileName`. The ending is zstd's, which unpacks it.
     package let name: String
     package let length: UInt64
     /// A power of two of at least `MerkleTree.leafBytes`.
     package let pieceLength: UInt64
     package let summary: MerkleTree.Summary
-    /// URLs of the packed bytes. One that ends in a slash is a folder with the file of this name in it.
+    /// URLs of the packed bytes. One that ends in a slash is a folder with the file of this name in it; libtorrent 2.0
+    /// takes every one for a folder, because it adds a pad to the last piece and so counts two files.
     package var webSeeds: [String]
 
     init(
@@ -21,6 +22,8 @@ package struct Metainfo: Hashable, Sendable {
         (self.name, self.length, self.pieceLength) = (name, length, pieceLength)
         (self.summary, self.webSeeds) = (summary, webSeeds)
     }
+
+    package static func fileName(of app: AppName, _ build: BuildID) -> String { "\(app)-\(build).zst" }
 
     /// SHA-256 of `info`: what names the torrent in v2, whatever its web seeds.
     package var infohash: Digest { ContentHasher.digest(info.encoded) }
@@ -53,7 +56,7 @@ extension Manifest {
     /// What BitTorrent clients are told of this pack. `webSeeds`: absolute URLs, http or https.
     package func metainfo(webSeeds: [String] = []) -> Metainfo {
         Metainfo(
-            name: "\(facts.app)-\(facts.build).zst", length: totals.packedLength, pieceLength: pieceLength,
+            name: Metainfo.fileName(of: facts.app, facts.build), length: totals.packedLength, pieceLength: pieceLength,
             summary: MerkleTree.Summary(root: totals.root, pieceLayer: pieces), webSeeds: webSeeds)
     }
 }

@@ -32,6 +32,7 @@ struct Exchange: Sendable {
             switch route {
             case .pack(let name): return await answerPack(try pack(name))
             case .manifest(let name): return try await answerManifest(try pack(name))
+            case .torrent(let name): return try await answerTorrent(try pack(name), name)
             case .have(let name): return await send(try pack(name).have)
             case .haves(let name): return await answerHaves(try pack(name))
             case .offer(let name, let question): return try await answerOffer(try pack(name), question)
@@ -52,6 +53,12 @@ struct Exchange: Sendable {
 
     private func answerManifest(_ pack: any PackSource) async throws(Problem) -> Bool {
         await send(pack.manifestBytes, type: "application/jsonl", [("ETag", "\"\(pack.root.hex)\"")])
+    }
+
+    private func answerTorrent(_ pack: any PackSource, _ name: PackName) async throws(Problem) -> Bool {
+        let seed = try WebSeed.url(
+            of: name, request.headers, local: channel.localAddress, isSecure: settings.tls != nil)
+        return await send(WebSeed.torrent(of: pack, from: seed), type: WebSeed.mediaType, [])
     }
 
     private func send(_ have: HaveMap) async -> Bool { await send(have.pieces, version: have.version) }
