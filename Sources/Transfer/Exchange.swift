@@ -185,7 +185,7 @@ struct Exchange: Sendable {
     private func sendUnsatisfiable(_ total: UInt64, _ detail: String, _ code: String) async -> Bool {
         await send(
             Problem(code: code, status: 416, title: "The range cannot be served", detail: detail),
-            [("Content-Range", "bytes */\(total)")])
+            [WebSeed.noRange(of: total)])
     }
 
     private func answer(_ range: Range<UInt64>, of pack: any PackSource, isPart: Bool, _ tag: String) async -> Bool {
@@ -206,7 +206,7 @@ struct Exchange: Sendable {
         guard await server.slots.acquire(unless: [closed]) else {
             return await send(
                 Problem(.busy, "all \(settings.uploadSlots) uploads are under way; ask again later, or elsewhere"),
-                [("Retry-After", "1")])
+                [("Retry-After", "1"), WebSeed.noRange(of: pack.layout.totalBytes)])
         }
         defer { server.slots.release() }
         return await stream(range, of: pack, head)

@@ -12,6 +12,10 @@ enum WebSeed {
     /// The longest name of a host, and a port.
     private static let maximumAuthorityBytes = 253 + 6
 
+    /// What refuses a range for now. libtorrent (2.0) asks a web seed never again that refuses without it, because it then
+    /// believes that the file is not there; with it, again after 30 s.
+    static func noRange(of totalBytes: UInt64) -> (String, String) { ("Content-Range", "bytes */\(totalBytes)") }
+
     /// The `.torrent` file's bytes.
     static func torrent(of pack: any PackSource, from seed: String) -> [UInt8] {
         var metainfo = pack.metainfo

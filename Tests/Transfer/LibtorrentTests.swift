@@ -81,20 +81,27 @@ struct LibtorrentTests {
         var errors: [String]
     }
 
-    /// Fetches with libtorrent, and compares with the pack.
-    private func fetch(_ torrent: [UInt8], _ pack: TestPack) async throws -> Report {
+    /// Fetches with libtorrent, and compares with the pack. `refused`: what happens after the first answer without bytes;
+    /// such a seed is asked again after a second then, not after libtorrent's 30.
+    private func fetch(
+        _ torrent: [UInt8], _ pack: TestPack, refused: (@Sendable () async -> Void)? = nil
+    ) async throws -> Report {
         let (file, script) = (scratch.file("torrent"), scratch.file("client.py"))
         let folder = scratch.file(UUID().uuidString)
         try Data(torrent).write(to: URL(fileURLWithPath: file))
         try Data(Self.client.utf8).write(to: URL(fileURLWithPath: script))
-        let (status, output) = try await tool("/usr/bin/python3", script, file, folder)
+        async let end = tool("/usr/bin/python3", script, file, folder, refused == nil ? "30" : "1")
+        if let refused {
+            #expect(await eventually { FileManager.default.fileExists(atPath: "\(folder).refused") })
+            await refused()
+        }
+        let (status, output) = try await end
         try #require(status == 0)
         let report = try JSONDecoder().decode(Report.self, from: Data(output))
         try #require(report.finished, "\(report)")
         #expect(report.infohash == pack.manifest.metainfo().infohash.hex)
-        let isSame =
-            try Data(contentsOf: URL(fileURLWithPath: "\(folder)/web-7.zst"))
-            == Data(contentsOf: URL(fileURLWithPath: pack.path))
+        let (made, packed) = (URL(fileURLWithPath: "\(folder)/web-7.zst"), URL(fileURLWithPath: pack.path))
+        let isSame = try Data(contentsOf: made) == Data(contentsOf: packed)
         #expect(isSame)
         return report
     }
@@ -105,7 +112,7 @@ struct LibtorrentTests {
         category = lt.alert.category_t
         session = lt.session({
             "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
-            "listen_interfaces": "127.0.0.1:0",
+            "listen_interfaces": "127.0.0.1:0", "urlseed_wait_retry": int(sys.argv[3]),
             "alert_mask": category.error_notification | category.peer_notification
                 | category.status_notification | category.storage_notification,
         })
@@ -115,7 +122,9 @@ struct LibtorrentTests {
         while not finished and time.monotonic() < end:
             session.wait_for_alert(500)
             for alert in session.pop_alerts():
-                if isinstance(alert, (lt.url_seed_alert, lt.peer_error_alert)): errors.append(alert.message())
+                if isinstance(alert, (lt.url_seed_alert, lt.peer_error_alert)):
+                    errors.append(alert.message())
+                    open(sys.argv[2] + ".refused", "w").close()
                 if isinstance(alert, lt.torrent_finished_alert): finished = True
         torrent.flush_cache()
         flushed = False
@@ -172,6 +181,32 @@ struct LibtorrentTests {
         #expect(report.errors.contains { $0.contains("\(peer.server.address)") }, "\(report.errors)")
         #expect(!report.errors.contains { $0.contains("\(mirror.server.address)") }, "\(report.errors)")
         for server in [peer, mirror] { await server.stop() }
+    }
+
+    /// A seed that refuses is asked again: a peer alone, which gets what it lacks meanwhile, is enough.
+    @Test func aPeerThatGrowsIsEnough() async throws {
+        let pack = try TestPack(rawBytes: 2_000_000)
+        let partial = try SharedPack(
+            manifest: pack.manifest, paths: [pack.path], verified: PieceSet(pieceCount: pack.pieceCount, pieces: [0]),
+            clock: MachineClock())
+        let peer = try await RunningServer()
+        peer.shelf.put(partial, as: pack.name)
+        _ = try await fetch(try await torrent(of: pack, at: peer), pack) {
+            for piece in pack.manifest.pieces.indices { partial.pieceVerified(piece) }
+        }
+        await peer.stop()
+    }
+
+    @Test func aBusyServerIsAskedAgain() async throws {
+        let pack = try TestPack(rawBytes: 2_000_000)
+        var settings = PieceServerSettings(uploadSlots: 1)
+        settings.waitingUploads = 0
+        let server = try await RunningServer(settings)
+        server.shelf.put(try pack.shared(), as: pack.name)
+        let slots = server.server.slots
+        #expect(await slots.acquire(unless: []))
+        _ = try await fetch(try await torrent(of: pack, at: server), pack) { slots.release() }
+        await server.stop()
     }
 
     // MARK: curl and zstd
