@@ -221,7 +221,8 @@ extension PiecePicker {
     /// Keeps the moment since which nobody can be asked for what is missing. Whoever waits for as many pieces as it may
     /// does not starve.
     private mutating func noteStarvation(_ now: Timestamp) {
-        starvedSince = hasRoom && requests(at: .peer) < requestsInFlight && isUnsupplied(now) ? starvedSince ?? now : nil
+        starvedSince =
+            hasRoom && requests(at: .peer) < requestsInFlight && isUnsupplied(now) ? starvedSince ?? now : nil
     }
 
     /// Whether pieces are missing, and nobody has or offers one of them.

@@ -18,7 +18,8 @@ struct Question: Sendable {
     init(_ path: String, as peer: PeerName?, at endpoint: PackEndpoint) {
         (self.path, self.endpoint) = (path, endpoint)
         headers = [
-            "Host": endpoint.host.contains(":") ? "[\(endpoint.host)]:\(endpoint.port)" : "\(endpoint.host):\(endpoint.port)"
+            "Host": endpoint.host.contains(":")
+                ? "[\(endpoint.host)]:\(endpoint.port)" : "\(endpoint.host):\(endpoint.port)"
         ]
         if let peer { headers.add(name: TransferHeader.peer, value: peer.rawValue) }
     }

@@ -31,7 +31,7 @@ extension PackConnection {
     private func sendUnsatisfiable(_ total: UInt64, _ detail: String, _ code: String) {
         send(
             Problem(code: code, status: 416, title: "The range cannot be served", detail: detail),
-            [("Content-Range", "bytes */\(total)")])
+            [WebSeed.noRange(of: total)])
     }
 
     private func answer(_ upload: Upload) {
@@ -47,10 +47,10 @@ extension PackConnection {
         case .granted:
             holdsSlot = true
             open(upload)
-        case .refused: sendBusy()
+        case .refused: sendBusy(upload.pack)
         case .waiting(let waiter):
             self.waiter = waiter
-            wait(milliseconds: settings.uploadWaitMilliseconds) { $0.giveUpWaiting() }
+            wait(milliseconds: settings.uploadWaitMilliseconds) { $0.giveUpWaiting(upload.pack) }
         }
     }
 
@@ -62,16 +62,16 @@ extension PackConnection {
         open(upload)
     }
 
-    private func giveUpWaiting() {
+    private func giveUpWaiting(_ pack: any PackSource) {
         guard let waiter, desk.slots.leave(waiter) else { return }
         self.waiter = nil
-        sendBusy()
+        sendBusy(pack)
     }
 
-    private func sendBusy() {
+    private func sendBusy(_ pack: any PackSource) {
         send(
             Problem(.busy, "all \(settings.uploadSlots) uploads are under way; ask again later, or elsewhere"),
-            [("Retry-After", "1")])
+            [("Retry-After", "1"), WebSeed.noRange(of: pack.layout.totalBytes)])
     }
 }
 

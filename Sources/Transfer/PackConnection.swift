@@ -80,6 +80,7 @@ final class PackConnection: ChannelInboundHandler {
             case .manifest(let name):
                 let pack = try pack(name)
                 send(pack.manifestBytes, type: "application/jsonl", [("ETag", "\"\(pack.root.hex)\"")])
+            case .torrent(let name): try answerTorrent(try pack(name), name)
             case .have(let name):
                 let have = try pack(name).have
                 send(have.pieces, version: have.version)
@@ -96,6 +97,12 @@ final class PackConnection: ChannelInboundHandler {
     private func pack(_ name: PackName) throws(Problem) -> any PackSource {
         guard let pack = desk.catalog.pack(name) else { throw PackRoute.notFound("pack \(name) is not here") }
         return pack
+    }
+
+    private func answerTorrent(_ pack: any PackSource, _ name: PackName) throws(Problem) {
+        let seed = try WebSeed.url(
+            of: name, request.headers, local: channel.localAddress, isSecure: settings.tls != nil)
+        send(WebSeed.torrent(of: pack, from: seed), type: WebSeed.mediaType, [])
     }
 
     private func answerAnnounce(_ name: PackName, _ question: PackRoute.AnnounceQuestion) throws(Problem) {

@@ -1,5 +1,6 @@
 internal import Domain
 internal import NIOHTTP1
+internal import Packs
 internal import Swarm
 internal import Wire
 
@@ -7,6 +8,7 @@ internal import Wire
 enum PackRoute: Hashable, Sendable {
     case pack(PackName)
     case manifest(PackName)
+    case torrent(PackName)
     case have(PackName)
     /// The same, and then what comes.
     case haves(PackName)
@@ -50,12 +52,13 @@ enum PackRoute: Hashable, Sendable {
         guard (5...6).contains(path.count), let name = pack(path) else {
             throw notFound("there is nothing at this path; packs are at /v1/packs/APP/ID, their list at /v1/packs")
         }
-        guard path.count == 6 else { return .pack(name) }
+        guard path.count == 6, path[5] != Metainfo.fileName(of: name.app, name.build) else { return .pack(name) }
         switch path[5] {
         case "manifest": return .manifest(name)
+        case "torrent": return .torrent(name)
         case "have": return .have(name)
         case "haves": return .haves(name)
-        default: throw notFound("a pack has manifest, have, haves, offer and announce under it, nothing else")
+        default: throw notFound("a pack has manifest, torrent, have, haves, offer and announce under it, nothing else")
         }
     }
 

@@ -1,4 +1,5 @@
 package import Domain
+package import Packs
 package import Swarm
 package import Wire
 
@@ -19,6 +20,8 @@ package protocol PackSource: AnyObject, Sendable {
     /// The Merkle root over the packed bytes; names the content.
     var root: Digest { get }
     var manifestBytes: [UInt8] { get }
+    /// Without web seeds.
+    var metainfo: Metainfo { get }
     /// Where the packed bytes stand: the first of these that is there. A file that is whole moves to a later one.
     var paths: [String] { get }
     /// Verified pieces only.

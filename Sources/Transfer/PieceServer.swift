@@ -18,6 +18,7 @@ package struct BoundAddress: Hashable, Sendable, CustomStringConvertible {
 ///
 /// * `/v1/packs/APP/ID`: the packed bytes, verified ones only, whole or by single range; ETag is the Merkle root;
 /// * `/v1/packs/APP/ID/manifest`;
+/// * `/v1/packs/APP/ID/torrent`: what a BitTorrent v2 client takes the packed bytes with, from here;
 /// * `/v1/packs/APP/ID/have`: which pieces are here;
 /// * `/v1/packs/APP/ID/haves`: the same, then what comes, for as long as the connection holds;
 /// * `/v1/packs/APP/ID/offer?after=VERSION&wait=10s&wanted=1,2`: what a mirror lets the peer take that the header
@@ -28,7 +29,7 @@ package struct BoundAddress: Hashable, Sendable, CustomStringConvertible {
 /// Errors are problem documents. The same server stands in peers and in mirrors.
 package final class PieceServer: Sendable {
     package let address: BoundAddress
-    private let desk: ServerDesk
+    let desk: ServerDesk
     private let listener: any Channel
     private let logger: Logger
 

@@ -10,6 +10,7 @@ package final class SharedPack: PackSource {
     package let layout: PieceLayout
     package let root: Digest
     package let manifestBytes: [UInt8]
+    package let metainfo: Metainfo
     package let paths: [String]
     private let clock: any ClockSource
     package let haveChanges = ChangeSignal()
@@ -34,6 +35,7 @@ package final class SharedPack: PackSource {
         layout = try manifest.layout()
         (root, manifestBytes, self.paths, self.clock) = (manifest.totals.root, manifest.bytes, paths, clock)
         let version = UInt64(clamping: clock.read().wallMilliseconds)
+        metainfo = manifest.metainfo()
         state = Mutex(
             State(
                 have: HaveMap(version: version, pieces: verified),

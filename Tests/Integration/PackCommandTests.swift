@@ -85,6 +85,48 @@ struct PackCommandTests {
         await system.stop(server)
     }
 
+    /// What `create` made, as a stock client fetches it with what `torrent` made: of the directory, then of the server.
+    @Test func aBitTorrentClientFetchesWhatIsServed() async throws {
+        let data = try randomFile("file", bytes: 3_000_000)
+        #expect(try await drover("create", path("file"), "--output", path("packs"), "--app", "web").code == 0)
+        let (server, url) = try await serve("--listen", "127.0.0.1:0")
+        let key = path("packs/release-key.pub")
+        let ends = [
+            try await drover(
+                "torrent", path("packs"), "--output", path("1.torrent"), "--web-seed", "\(url)/v1/packs/web/1",
+                "--trust",
+                key),
+            try await drover("torrent", url, "--output", path("2.torrent"), "--trust", key),
+            try await system.run("/usr/bin/curl", ["-sf", "-o", path("3.torrent"), "\(url)/v1/packs/web/1/torrent"]),
+        ]
+        for end in ends { #expect(end.code == 0, "\(end.text)") }
+        let torrents = (1...3).map { FileManager.default.contents(atPath: path("\($0).torrent")) }
+        #expect(torrents[0] != nil && torrents[0] == torrents[1] && torrents[1] == torrents[2])
+
+        let script = """
+            import libtorrent as lt, sys, time
+            session = lt.session({
+                "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+                "listen_interfaces": "127.0.0.1:0"})
+            info = lt.torrent_info(sys.argv[1])
+            torrent = session.add_torrent({"ti": info, "save_path": sys.argv[2]})
+            end = time.monotonic() + 120
+            while not torrent.status().is_seeding and time.monotonic() < end: time.sleep(0.1)
+            print(info.info_hashes().v2.to_bytes().hex(), "seeding" if torrent.status().is_seeding else "not whole")
+            """
+        let client = try await system.run(
+            "/usr/bin/python3", ["-W", "ignore", "-c", script, path("2.torrent"), path("client")])
+        #expect(client.text.contains("seeding"), "\(client.text) (libtorrent is installed by: tools/packages test)")
+        let unpacked = try await system.run("/usr/bin/zstd", ["-qd", path("client/web-1.zst")])
+        #expect(unpacked.code == 0, "\(unpacked.text)")
+        #expect(FileManager.default.contents(atPath: path("client/web-1")) == data)
+
+        let looked = try await drover("inspect", path("packs/web/1.manifest"))
+        let infohash = try #require(client.text.split(separator: " ").first)
+        #expect(infohash.count == 64 && looked.text.contains("infohash   \(infohash)"), "\(looked.text)")
+        await system.stop(server)
+    }
+
     @Test func aFetchThatWasKilledGoesOnWhereItWas() async throws {
         let data = try randomFile("file", bytes: 12_000_000)
         #expect(try await drover("create", path("file"), "--output", path("packs"), "--app", "web").code == 0)
@@ -153,6 +195,12 @@ struct PackCommandTests {
             (["fetch", "http://127.0.0.1:1", "--output", path("o")], "or --insecure"),
             (["fetch", "http://127.0.0.1:1", "--output", path("o"), "--insecure"], "does not answer"),
             (["inspect", path("nothing")], "there is no manifest"),
+            (["torrent", path("nothing"), "--output", path("o")], "there is no manifest"),
+            (["torrent", system.directory, "--output", path("o")], "has no pack"),
+            (["torrent", "https://127.0.0.1:1", "--output", path("o")], "no certificate"),
+            (["torrent", "http://127.0.0.1:1", "--output", path("o")], "does not answer"),
+            (["torrent", path("file"), "--output", path("o"), "--web-seed", "ftp://a/b"], "--web-seed is a URL"),
+            (["torrent", path("file"), "--output", path("o"), "--web-seed", "http://a/b c"], "--web-seed is a URL"),
         ]
         for (arguments, word) in cases {
             let end = try await system.run(try System.product("drover"), ["pack"] + arguments)

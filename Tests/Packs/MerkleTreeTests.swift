@@ -88,46 +88,4 @@ struct MerkleTreeTests {
         #expect(PieceLength.forRawLength(16 << 30) == 16 << 20)
         #expect(PieceLength.forRawLength(1 << 40) == 16 << 20)
     }
-
-    /// Asks libtorrent's own creator, where Debian's python3-libtorrent is installed.
-    @Test func agreesWithLibtorrent() throws {
-        let python = "/usr/bin/python3"
-        guard FileManager.default.isExecutableFile(atPath: python),
-            try run(python, ["-c", "import importlib.util as u,sys; sys.exit(u.find_spec('libtorrent') is None)"])
-                .status == 0
-        else { return print("agreesWithLibtorrent: skipped, python3-libtorrent is not installed") }
-        let workshop = try Workshop()
-        let script = try workshop.write(Array(Self.creator.utf8), "creator.py")
-        // libtorrent knows no torrent of an empty file.
-        for size in Self.sizes where size > 0 {
-            var generator = SeededGenerator(seed: UInt64(size))
-            let file = try workshop.write(generator.noise(size), "file")
-            let (status, output) = try run(python, [script, file] + Self.pieceLengths.map { String($0) })
-            try #require(status == 0)
-            let lines = String(decoding: output, as: UTF8.self).split(separator: "\n").map(String.init)
-            try #require(lines.count == Self.pieceLengths.count)
-            for (pieceLength, line) in zip(Self.pieceLengths, lines) {
-                var hasher = MerkleHasher(pieceLength: UInt64(pieceLength))
-                hasher.update(try workshop.read("file"))
-                let summary = hasher.finalize()
-                let layer = size <= pieceLength ? "none" : summary.pieceLayer.map(\.hex).joined()
-                #expect("\(summary.root.hex) \(layer)" == line, "size \(size), piece \(pieceLength)")
-            }
-        }
-    }
-
-    private static let creator = """
-        import libtorrent as lt, os, sys, warnings
-        warnings.simplefilter("ignore")
-        path = sys.argv[1]
-        for piece in sys.argv[2:]:
-            files = lt.file_storage()
-            lt.add_files(files, path)
-            torrent = lt.create_torrent(files, int(piece), lt.create_torrent.v2_only)
-            lt.set_piece_hashes(torrent, os.path.dirname(path))
-            entry = torrent.generate()
-            root = entry[b"info"][b"file tree"][b"file"][b""][b"pieces root"]
-            layer = entry.get(b"piece layers", {}).get(root)
-            print(root.hex(), layer.hex() if layer else "none")
-        """
 }

@@ -397,7 +397,9 @@ private struct RandomFacts {
         for request in requests(plan) { check(request) }
         for kind in SourceKind.allCases {
             let count = open.values.count { picker.sources[$0.source]?.kind == kind }
-            if count > picker.settings.requestsInFlight { violations.append("\(count) requests under way at a \(kind)") }
+            if count > picker.settings.requestsInFlight {
+                violations.append("\(count) requests under way at a \(kind)")
+            }
         }
     }
 

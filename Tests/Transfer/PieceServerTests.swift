@@ -69,6 +69,8 @@ struct PieceServerTests {
         let head = try await ask(server, "/v1/packs/web/7", method: .HEAD)
         #expect(head.headers["Content-Length"] == [String(pack.totalBytes)])
         #expect(head.body.isEmpty)
+        let named = try await ask(server, "/v1/packs/web/7/web-7.zst")
+        #expect(named.body == whole.body)
         let same = try await ask(server, "/v1/packs/web/7", [("If-None-Match", "\"\(pack.manifest.totals.root.hex)\"")])
         #expect(same.status == 304)
         await server.stop()
@@ -153,7 +155,8 @@ struct PieceServerTests {
         "/", "/v1/packs/", "/v1/packs/web", "/v1/packs/web/", "/v1/packs/web/8", "/v1/packs/other/7",
         "/v1/packs/web/7/../7", "/v1/packs/../../etc/passwd", "/v1/packs/%2e%2e/7", "/v1/packs/web/7%2f..",
         "/v1/packs/web/-7", "/v1/packs/web/07/x", "/v1/packs/web/7/manifest/x", "/v1//packs/web/7",
-        "/v1/packs/WEB/7", "/v1/packs/web/99999999999999999999", "/v1/packs/web/7/raw",
+        "/v1/packs/web/7/web-8.zst", "/v1/packs/web/7/web-7.zst/", "/v1/packs/WEB/7",
+        "/v1/packs/web/99999999999999999999", "/v1/packs/web/7/raw",
     ])
     func thereIsNothingElsewhere(path: String) async throws {
         let server = try await serve()

@@ -36,17 +36,21 @@ final class Scratch: Sendable {
     func file(_ name: String) -> String { "\(path)/\(name)" }
 }
 
-/// A packed artifact of random bytes, and where it stands.
+/// A packed artifact, and where it stands.
 struct TestPack: Sendable {
     let manifest: Manifest
     let path: String
     let scratch: Scratch
 
+    /// Of random bytes.
     init(rawBytes: Int) throws {
+        let random = try FileHandle(forReadingFrom: URL(fileURLWithPath: "/dev/urandom"))
+        try self.init(raw: random.read(upToCount: rawBytes) ?? Data())
+    }
+
+    init(raw: Data) throws {
         scratch = try Scratch()
         path = scratch.file("pack")
-        let random = try FileHandle(forReadingFrom: URL(fileURLWithPath: "/dev/urandom"))
-        let raw = try random.read(upToCount: rawBytes) ?? Data()
         try raw.write(to: URL(fileURLWithPath: scratch.file("raw")))
         manifest = try PackWriter().pack(artifact: scratch.file("raw"), to: path, Self.request)
     }

@@ -39,39 +39,9 @@ struct PackFetchCommand: AsyncParsableCommand {
             let place = try PackPlace(url)
             let client = PieceClient(try transfer.clientSettings())
             defer { Task { await client.shutdown() } }
-            let (name, manifest) = try await find(place, client)
-            try await fetch(name, manifest, from: place.server, client)
+            let manifest = try await place.manifest(client, trust: trust)
+            try await fetch(manifest.name, manifest, from: place.server, client)
         }
-    }
-
-    /// The pack that is meant, and its manifest, proved.
-    private func find(_ place: PackPlace, _ client: PieceClient) async throws -> (PackName, Manifest) {
-        let list = try await client.packs(at: place.server)
-        let name = try place.pack ?? Self.only(list, at: place.server)
-        let bytes = try await client.manifest(of: name, at: place.server)
-        let key = try trust.map(trustedKey) ?? serversKey(list, place.server)
-        let manifest = try Manifest.verify(bytes, trustedKeys: [key])
-        guard manifest.name == name else {
-            throw CommandStop(.failed, "drover: \(place.server) sent the manifest of \(manifest.name), not of \(name)")
-        }
-        return (name, manifest)
-    }
-
-    private static func only(_ list: PackListAnswer, at server: PackEndpoint) throws -> PackName {
-        let names = list.packs.map { PackName(app: $0.app, build: $0.build) }
-        guard let first = names.first, names.count == 1 else {
-            let what = names.isEmpty ? "no pack" : names.prefix(8).map(\.description).joined(separator: ", ")
-            throw CommandStop(.refused, "drover: \(server) serves \(what): name one as \(server)/v1/packs/APP/NUMBER")
-        }
-        return first
-    }
-
-    private func serversKey(_ list: PackListAnswer, _ server: PackEndpoint) throws -> [UInt8] {
-        guard let text = list.releaseKey, let key = bytesFromHex(text), key.count == 32 else {
-            throw CommandStop(.refused, "drover: \(server) names no release key: give the one you trust with --trust")
-        }
-        Terminal.complain("trusting the key that \(server) names: \(text) (--trust to be sure)")
-        return key
     }
 
     // MARK: Fetching
@@ -184,32 +154,6 @@ struct PackFetchCommand: AsyncParsableCommand {
             "\(output): \(report.pack), \(readable(bytes: report.bytes)) in \(String(format: "%.1f", seconds)) s, "
                 + "\(readable(bytes: report.bytesFromPeers)) from peers, "
                 + "\(readable(bytes: report.bytesFromMirror)) from the server")
-    }
-}
-
-/// What a fetch's URL means.
-struct PackPlace: Hashable {
-    var server: PackEndpoint
-    /// Nil for the only pack there.
-    var pack: PackName?
-
-    init(_ url: String) throws {
-        guard let components = URLComponents(string: url), components.query == nil else {
-            throw CommandStop(.refused, "drover: \(url) is no URL of a pack: http://HOST:PORT/v1/packs/APP/NUMBER")
-        }
-        var root = components
-        root.path = ""
-        do { server = try PackEndpoint(root.string ?? url) } catch {
-            throw CommandStop(.refused, "drover: \(error.message)")
-        }
-        let parts = components.path.split(separator: "/")
-        guard !parts.isEmpty else { return }
-        guard parts.count == 4, parts[0] == "v1", parts[1] == "packs", let app = AppName(rawValue: String(parts[2])),
-            let build = BuildID(String(parts[3]))
-        else {
-            throw CommandStop(.refused, "drover: \(url) names no pack: write http://HOST:PORT/v1/packs/APP/NUMBER")
-        }
-        pack = PackName(app: app, build: build)
     }
 }
 

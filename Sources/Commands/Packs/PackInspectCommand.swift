@@ -45,12 +45,14 @@ struct PackInspectCommand: AsyncParsableCommand {
         var pieces: Int
         var zstd: String
         var segments: [Segment]
+        /// What names it to BitTorrent clients.
+        var infohash: Digest
         var signedBy: String?
         /// Whether the pack beside it was compared and is what the manifest says; null when it is not there.
         var sound: Bool?
 
         enum CodingKeys: String, CodingKey {
-            case pack, attempt, commit, root, pieces, zstd, segments, sound
+            case pack, attempt, commit, root, pieces, zstd, segments, infohash, sound
             case rawBytes = "raw_bytes"
             case packedBytes = "packed_bytes"
             case rawDigest = "raw_digest"
@@ -61,20 +63,12 @@ struct PackInspectCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let stem = path.hasSuffix(".pack") ? String(path.dropLast(5)) : path
-        let isPair = path.hasSuffix(".pack") || path.hasSuffix(".manifest")
-        let base = path.hasSuffix(".manifest") ? String(path.dropLast(9)) : stem
-        let manifestPath = isPair ? "\(base).manifest" : path
-        guard let data = FileManager.default.contents(atPath: manifestPath) else {
-            throw CommandStop(.refused, "drover: there is no manifest at \(manifestPath)")
-        }
+        let files = ManifestFile(path)
         try await reportingPackFailures {
-            let manifest = try Manifest.decode([UInt8](data))
-            if let trust { _ = try Manifest.verify([UInt8](data), trustedKeys: [try trustedKey(trust)]) }
-            let pack = "\(base).pack"
-            let isThere = isPair && FileManager.default.fileExists(atPath: pack)
-            if isThere { try verify(pack, manifest) }
-            try tell(manifest, isSound: isThere ? true : nil)
+            let manifest = try files.read(trust: trust)
+            let pack = files.pack.flatMap { FileManager.default.fileExists(atPath: $0) ? $0 : nil }
+            if let pack { try verify(pack, manifest) }
+            try tell(manifest, isSound: pack == nil ? nil : true)
         }
     }
 
@@ -99,12 +93,13 @@ struct PackInspectCommand: AsyncParsableCommand {
                     offset: $0.offset, packedBytes: $0.packedLength, rawBytes: $0.rawLength,
                     rawDigest: $0.rawDigest)
             },
-            signedBy: manifest.signature?.keyID, sound: isSound)
+            infohash: manifest.metainfo().infohash, signedBy: manifest.signature?.keyID, sound: isSound)
         guard !json else { return try Terminal.say(json: report) }
         Terminal.say("pack       \(report.pack), commit \(facts.commit.prefix(12))")
         Terminal.say("raw        \(readable(bytes: facts.rawLength)), \(totals.rawDigest)")
         Terminal.say("packed     \(readable(bytes: totals.packedLength)), root \(totals.root), \(report.zstd)")
         Terminal.say("pieces     \(report.pieces) of \(readable(bytes: facts.pieceLength))")
+        Terminal.say("infohash   \(report.infohash)")
         Terminal.say("signed by  \(report.signedBy ?? "nobody")")
         Terminal.say("bytes      \(isSound == true ? "all as the manifest says" : "not here, not compared")")
         var table = Table(["segment", "offset", "packed", "raw", "raw digest"])
@@ -115,6 +110,31 @@ struct PackInspectCommand: AsyncParsableCommand {
             ])
         }
         table.show(emptyNote: "no segments")
+    }
+}
+
+/// A manifest, and where the pack beside it stands if the name says so.
+struct ManifestFile {
+    let path: String
+    let pack: String?
+
+    /// `path`: a manifest, or a pack with its manifest beside it.
+    init(_ path: String) {
+        guard let ending = [".pack", ".manifest"].first(where: path.hasSuffix) else {
+            (self.path, pack) = (path, nil)
+            return
+        }
+        let base = path.dropLast(ending.count)
+        (self.path, pack) = ("\(base).manifest", "\(base).pack")
+    }
+
+    /// With `trust`, its signature is verified.
+    func read(trust: String?) throws -> Manifest {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw CommandStop(.refused, "drover: there is no manifest at \(path)")
+        }
+        guard let trust else { return try Manifest.decode([UInt8](data)) }
+        return try Manifest.verify([UInt8](data), trustedKeys: [try trustedKey(trust)])
     }
 }
 
