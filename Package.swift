@@ -109,7 +109,7 @@ let package = Package(
         room(
             "Transfer",
             [
-                "Domain", "Swarm", "Packs", "Ports", "Wire", .nio, .nioPosix, .nioHTTP1, .nioSSL, .httpClient, .logging,
+                "Domain", "Swarm", "Packs", "Ports", "Wire", .nio, .nioPosix, .nioHTTP1, .nioSSL, .logging,
             ]),
 
         // Faces.

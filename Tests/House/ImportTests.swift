@@ -32,7 +32,7 @@ private let walls: [String: Set<String>] = [
 private let libraries: [String: Set<String>] = [
     "Codec": ["SwiftProtobuf", "Crypto"], "EventLog": ["Crypto"], "Views": ["GRDB", "GRDBSQLite"],
     "Packs": ["Crypto"], "Blobs": ["Crypto"], "CrashLab": ["Crypto"], "Building": ["Yams"],
-    "Transfer": ["NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "AsyncHTTPClient"],
+    "Transfer": ["NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL"],
     "Serving": ["Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOHTTP1"],
     "API": ["Hummingbird", "HTTPTypes"],
     "Console": ["Hummingbird", "HTTPTypes"],
