@@ -77,9 +77,8 @@ final class GlobalNode {
     /// The next start begins a new epoch.
     var newEpochReason: String?
     private let feedLimits: FeedLimits
-    /// When a region was last heard, by the world's own clock: what silence is judged by.
-    private(set) var heard: [RegionName: Int64] = [:]
-    private(set) var startedAt: Int64 = 0
+    private(set) var heard: [RegionName: HeardTimes] = [:]
+    private(set) var starts = HeardTimes()
 
     init(
         world: World, identity: LogIdentity, configuration: EngineConfiguration, feedLimits: FeedLimits,
@@ -99,7 +98,8 @@ final class GlobalNode {
     func start() {
         node.isUp = true
         presence = Presence(clock: node.clock)
-        (heard, startedAt) = ([:], world.now)
+        starts.note(world.now)
+        for region in heard.keys { heard[region]?.note(world.now) }
         host.configuration.newEpochReason = newEpochReason
         if newEpochReason != nil { frozen = nil }
         host.start { [self] in
@@ -233,7 +233,7 @@ final class GlobalNode {
 
     func hear(_ region: RegionName) {
         presence.note(region)
-        heard[region] = world.now
+        heard[region, default: starts].note(world.now)
     }
 
     // MARK: The feed

@@ -44,9 +44,8 @@ final class RegionNode {
     private var feed: FeedMachine
     private var levels = LevelMachine()
     private let seed: UInt64
-    /// When a peer was last heard, by the world's own clock.
-    private(set) var heard: [PeerName: Int64] = [:]
-    private(set) var startedAt: Int64 = 0
+    private(set) var heard: [PeerName: HeardTimes] = [:]
+    private(set) var starts = HeardTimes()
 
     struct StoredPack {
         var facts: PackFacts
@@ -79,7 +78,9 @@ final class RegionNode {
         node.isUp = true
         presence = Presence(clock: node.clock)
         (tracker, mirror, feed) = (Tracker(seed: seed), MirrorWork(seed: seed), FeedMachine(seed: seed))
-        (levels, shelf, heard, startedAt) = (LevelMachine(), [:], [:], world.now)
+        (levels, shelf) = (LevelMachine(), [:])
+        starts.note(world.now)
+        for peer in heard.keys { heard[peer]?.note(world.now) }
         host.start { [self] in
             ProjectorRunner(peerSilencePlan(presence), world: world, host: host) { [self] in
                 host.submit($0, answer: $1)
@@ -208,7 +209,7 @@ final class RegionNode {
     /// A poll is no event, but the peer was heard: one that was silent has returned. `then`: whether it is enrolled.
     func hear(_ peer: PeerName, then: @escaping (Bool) -> Void) {
         presence.note(peer)
-        heard[peer] = world.now
+        heard[peer, default: starts].note(world.now)
         host.read { [self] state, _, _ in
             switch state.peers[peer]?.isSilent {
             case nil: then(false)

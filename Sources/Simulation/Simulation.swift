@@ -225,16 +225,16 @@ package final class Simulation {
         }
     }
 
-    /// Silence is judged by what reached the process, half a second of scheduling allowed.
+    /// Silence is judged by what reached the process, a millisecond of scheduling allowed.
     private func isSilent(_ region: RegionName, seconds: UInt32) -> Bool {
-        let since = max(global.heard[region] ?? 0, global.startedAt)
-        return world.now - since >= Int64(seconds) * 1_000_000 - 1000
+        (global.heard[region] ?? global.starts).wasSilent(
+            forMicroseconds: Int64(seconds) * 1_000_000 - 1000, now: world.now)
     }
 
     private func isSilent(_ peer: PeerName, in region: RegionNode) -> Bool {
-        let since = max(region.heard[peer] ?? 0, region.startedAt)
         let seconds = region.host.state?.log.settings.peerSilentSeconds ?? 0
-        return world.now - since >= Int64(seconds) * 1_000_000 - 1000
+        return (region.heard[peer] ?? region.starts).wasSilent(
+            forMicroseconds: Int64(seconds) * 1_000_000 - 1000, now: world.now)
     }
 
     /// The state is a function of the log's bytes.

@@ -83,6 +83,9 @@ final class ConnectionPool {
             channel.close(promise: nil)
             return asking.end(SourceFailure(.unreachable, "\(asking.question.endpoint) is asked no more"))
         }
+        guard channel.isActive else {
+            return asking.end(SourceFailure(.unreachable, "\(asking.question.endpoint) broke off"))
+        }
         connections[connection.endpoint, default: []].append(connection)
         channel.read()
         connection.begin(asking)
