@@ -43,8 +43,6 @@ package struct PieceClientSettings: Sendable {
     package var maximumManifestBytes = 4 << 20
     /// A have-map or offer beyond it is refused: `PieceLayout.maximumPieces` bits.
     package var maximumMapBytes = 128 << 10
-    /// Bytes of a piece after which progress is told.
-    package var progressBytes = 128 << 10
     /// For `https` endpoints; with a certificate of our own: mutual TLS.
     package var tls: TLSConfiguration?
 
