@@ -202,7 +202,8 @@ extension WorkerService {
         }
     }
 
-    /// Until the job is over for this attempt: succeeded, failed, or another attempt's.
+    /// Until the job is over for this attempt (succeeded, failed, or another attempt's), or a whole wait has passed
+    /// without a change of it.
     func awaitEnd(_ key: AttemptKey) async {
         var (changed, failures) = (LogSequence.zero, 0)
         while !Task.isCancelled {
@@ -210,6 +211,7 @@ extension WorkerService {
                 let job = try await client.job(
                     key.job, changedAfter: changed, wait: WireDuration(milliseconds: Self.claimWaitMilliseconds))
                 if job.status.hasEnded || job.attempt != key.attempt { return tell(.jobEnded(key)) }
+                if job.changed <= changed { return tell(.endNotSeen(key)) }
                 (changed, failures) = (job.changed, 0)
             } catch {
                 failures += 1

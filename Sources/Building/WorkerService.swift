@@ -35,7 +35,7 @@ package final class WorkerService: Service {
         case uploaded(AttemptKey), uploadFailed(AttemptKey, UploadTrouble)
         case uploadRejected(AttemptKey, detail: String)
         case reported(AttemptKey, ReportVerdict), reportFailed(AttemptKey), reportRejected(AttemptKey, detail: String)
-        case jobEnded(AttemptKey)
+        case jobEnded(AttemptKey), endNotSeen(AttemptKey)
         case heartbeatAnswered(AttemptKey, counter: UInt64, HeartbeatVerdict)
         case heartbeatFailed(AttemptKey, counter: UInt64)
         case drain, shutdown, tick
@@ -146,6 +146,7 @@ package final class WorkerService: Service {
         case .reportFailed(let key): return machine.reportFailed(key, now: now)
         case .reportRejected(let key, let detail): return machine.reportRejected(key, detail: detail, now: now)
         case .jobEnded(let key): return machine.jobEnded(key)
+        case .endNotSeen(let key): return machine.endNotSeen(key)
         case .heartbeatAnswered(let key, let counter, let verdict):
             return machine.heartbeatAnswered(key, counter: counter, verdict, now: now)
         case .heartbeatFailed(let key, let counter): return machine.heartbeatFailed(key, counter: counter, now: now)

@@ -3,12 +3,14 @@ import Ports
 
 /// The second half of a run: nothing goes wrong any more, and everything must come to an end.
 extension Simulation {
-    /// How long that may take, in milliseconds of the world: every lease, deadline and rest comes to its end in it.
+    /// How long that may take, in milliseconds of the world: every lease, deadline and rest comes to its end in it, and
+    /// every open job has its turn at a worker.
     private var patienceMilliseconds: Int64 {
         let settings = checks.settings
         let attempts = (settings.leaseSeconds + settings.cancelGraceSeconds) * settings.maximumAttempts
         let ends = [settings.jobTimeoutSeconds, settings.deploymentDeadlineSeconds, settings.regionSilentSeconds]
-        return 600_000 + 3000 * (Int64(attempts) + ends.reduce(0) { $0 + Int64($1) })
+        let turns = Int64(checks.queue.open.count / max(1, workers.count)) * Int64(settings.jobTimeoutSeconds)
+        return 600_000 + 1000 * turns + 3000 * (Int64(attempts) + ends.reduce(0) { $0 + Int64($1) })
     }
     private static let lookMilliseconds: Int64 = 2000
 

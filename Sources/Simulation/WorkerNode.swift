@@ -260,10 +260,12 @@ final class WorkerNode {
         ) { [self] answer in
             global.awaitEnd(key.job, key.attempt, waitMilliseconds: Self.claimWaitMilliseconds, answer: answer)
         } then: { [self] (isOver: Bool?) in
-            if isOver == true { return tell { machine, _ in machine.jobEnded(key) } }
-            let failures = isOver == nil ? failures + 1 : 0
-            let pause = isOver == nil ? settings.retryDelay(failures: failures) : 0
-            world.after(milliseconds: pause, on: node) { [self] in awaitEnd(key, failures: failures) }
+            if let isOver {
+                return tell { machine, _ in isOver ? machine.jobEnded(key) : machine.endNotSeen(key) }
+            }
+            world.after(milliseconds: settings.retryDelay(failures: failures + 1), on: node) { [self] in
+                awaitEnd(key, failures: failures + 1)
+            }
         }
     }
 }

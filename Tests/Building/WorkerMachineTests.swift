@@ -57,6 +57,18 @@ struct WorkerMachineTests {
         #expect(machine.ignoredFacts == 1)
     }
 
+    /// A global log that was set back has forgotten the report that it answered.
+    @Test func aReportIsMadeAgainUntilTheJobEnds() {
+        var machine = reporting()
+        #expect(machine.reported(key, .accepted, now: 4100) == [.awaitEnd(key)])
+        #expect(machine.endNotSeen(key) == [.reportUploaded(key)])
+        #expect(machine.endNotSeen(key) == [])
+        #expect(machine.reportFailed(key, now: 5000) == [.setTimer(atMilliseconds: 5500)])
+        #expect(machine.tick(now: 5500) == [.reportUploaded(key), .setTimer(atMilliseconds: 16_000)])
+        #expect(machine.reported(key, .accepted, now: 5600) == [.awaitEnd(key)])
+        #expect(machine.jobEnded(key) == [.deleteWorkspace(key), .claim])
+    }
+
     @Test func noWorkAndNoAnswer() {
         var machine = WorkerMachine()
         _ = machine.started(now: 0)

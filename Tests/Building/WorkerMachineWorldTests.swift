@@ -178,6 +178,14 @@ private struct World: Hashable {
             }
             if isAwaitingEnd {
                 moves.append(("job ended", { world in world.perform(world.machine.jobEnded(attempt)) }))
+                moves.append(
+                    (
+                        "end not seen",
+                        { world in
+                            world.isAwaitingEnd = false
+                            world.perform(world.machine.endNotSeen(attempt))
+                        }
+                    ))
             }
         }
         if let timer {
@@ -329,7 +337,7 @@ struct WorkerMachineWorldTests {
                 machine.uploadRejected(other, detail: "", now: world.now),
                 machine.reportRejected(other, detail: "", now: world.now),
                 machine.reported(other, .accepted, now: world.now), machine.reportFailed(other, now: world.now),
-                machine.jobEnded(other), machine.stageChanged(other, to: .build),
+                machine.jobEnded(other), machine.endNotSeen(other), machine.stageChanged(other, to: .build),
                 machine.heartbeatAnswered(other, counter: 1, .stale, now: world.now),
                 machine.heartbeatFailed(other, counter: 1, now: world.now),
                 machine.heartbeatAnswered(world.attempt ?? other, counter: 1_000_000, .stale, now: world.now),
@@ -337,7 +345,7 @@ struct WorkerMachineWorldTests {
             ]
             #expect(effects.allSatisfy { $0.isEmpty })
             #expect(machine.state == world.machine.state)
-            #expect(machine.ignoredFacts == world.machine.ignoredFacts + 15)
+            #expect(machine.ignoredFacts == world.machine.ignoredFacts + UInt64(effects.count))
         }
     }
 }

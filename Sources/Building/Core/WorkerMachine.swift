@@ -116,6 +116,11 @@ package struct WorkerMachine: Hashable, Sendable {
         change(key) { $0.jobEnded() }
     }
 
+    /// A whole wait has passed, and the job is still open.
+    package mutating func endNotSeen(_ key: AttemptKey) -> [WorkerEffect] {
+        change(key) { $0.endNotSeen() }
+    }
+
     package mutating func heartbeatAnswered(
         _ key: AttemptKey, counter: UInt64, _ verdict: HeartbeatVerdict, now: Int64
     ) -> [WorkerEffect] {

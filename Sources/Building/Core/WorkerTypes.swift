@@ -96,7 +96,7 @@ package enum WorkerEffect: Hashable, Sendable {
     case reportFailed(AttemptKey, BuildFailure)
     /// Give the attempt back unfinished.
     case release(AttemptKey)
-    /// Watch for the job's end; answered by `jobEnded`, or never: the heartbeat tells as well.
+    /// Watch for the job's end; answered by `jobEnded` or `endNotSeen`.
     case awaitEnd(AttemptKey)
     /// Delete what is left of the attempt, and forget it. Always the last effect of an attempt.
     case deleteWorkspace(AttemptKey)

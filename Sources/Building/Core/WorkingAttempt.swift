@@ -190,6 +190,13 @@ struct WorkingAttempt: Hashable, Sendable {
         if case .confirming = phase { .over } else { .ignored }
     }
 
+    /// The report is made again: a global log that was set back has forgotten the first one, and is told nothing else.
+    mutating func endNotSeen() -> Step {
+        guard case .confirming = phase else { return .ignored }
+        phase = .reportingUploaded(Call())
+        return .continued([.reportUploaded(key)])
+    }
+
     // MARK: Heartbeats and time
 
     mutating func heartbeatAnswered(counter: UInt64, _ verdict: HeartbeatVerdict, now: Int64) -> Step {
