@@ -15,6 +15,7 @@ struct PackCommand: AsyncParsableCommand {
             """,
         subcommands: [
             PackCreateCommand.self, PackServeCommand.self, PackFetchCommand.self, PackInspectCommand.self,
+            PackPatchCommand.self,
         ])
 }
 

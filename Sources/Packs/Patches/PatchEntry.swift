@@ -70,12 +70,13 @@ extension PatchEntry {
 /// An entry as it was read: its numbers are checked, its frames are not opened.
 struct EncodedPatchEntry {
     private(set) var ranges: [Range<UInt64>] = []
-    private var stepCount = 0
+    private(set) var stepCount = 0
     private var refersToWindow = false
     private var parts: [(length: Int, frame: Range<Int>)] = []
     private let bytes: [UInt8]
     private let length: Int
 
+    var freshLength: Int { parts[3].length }
     var windowLength: Int { ranges.reduce(0) { $0 + Int($1.upperBound - $1.lowerBound) } }
 
     /// Reads the entry of a segment of `length` bytes. Any bytes give an entry within the limits, or a failure.

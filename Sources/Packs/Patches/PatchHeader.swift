@@ -30,8 +30,8 @@ package struct PatchHeader: Hashable, Sendable {
 
     var length: UInt64 { Self.length(segments: entries.count) }
 
-    /// Where the entry with this index begins.
-    func offset(ofEntry index: Int) -> UInt64 { entries[..<index].reduce(length) { $0 + $1.length } }
+    /// The whole patch.
+    package var patchBytes: UInt64 { entries.reduce(length) { $0 + $1.length } }
 }
 
 extension PatchHeader {

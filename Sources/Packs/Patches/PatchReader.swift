@@ -21,12 +21,21 @@ package final class PatchReader: Sendable {
         self.offsets = offsets
     }
 
-    /// Compares every entry with its digest. `progress`: entries compared.
-    package func verify(progress: (Int) -> Void = { _ in }) throws(PackFailure) {
-        for index in header.entries.indices {
-            _ = try entry(index)
-            progress(index + 1)
-        }
+    /// What a segment takes.
+    package struct Summary: Hashable, Sendable {
+        package var rawBytes: Int
+        package var windowBytes: Int
+        package var windowRanges: Int
+        package var steps: Int
+        package var freshBytes: Int
+    }
+
+    /// Compares an entry with its digest and looks at its numbers, not into its streams.
+    package func summary(ofEntry index: Int) throws(PackFailure) -> Summary {
+        let entry = try decoded(index)
+        return Summary(
+            rawBytes: header.target.length(ofSegment: index), windowBytes: entry.windowLength,
+            windowRanges: entry.ranges.count, steps: entry.stepCount, freshBytes: entry.freshLength)
     }
 
     /// Writes the target to `path` with mode 0755, whole, verified and durable, or not at all. Each segment is compared
@@ -78,14 +87,18 @@ package final class PatchReader: Sendable {
     }
 
     private func segment(_ index: Int, _ base: OpenFile) throws(PackFailure) -> [UInt8] {
-        let entry = try EncodedPatchEntry(
-            try entry(index), length: header.target.length(ofSegment: index), baseLength: header.base.length)
+        let entry = try decoded(index)
         var window: [UInt8] = []
         window.reserveCapacity(entry.windowLength)
         for range in entry.ranges {
             window += try base.read(count: Int(range.upperBound - range.lowerBound), at: range.lowerBound)
         }
         return try entry.rebuild(window: window)
+    }
+
+    private func decoded(_ index: Int) throws(PackFailure) -> EncodedPatchEntry {
+        try EncodedPatchEntry(
+            try entry(index), length: header.target.length(ofSegment: index), baseLength: header.base.length)
     }
 
     private func entry(_ index: Int) throws(PackFailure) -> [UInt8] {

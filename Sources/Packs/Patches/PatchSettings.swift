@@ -52,13 +52,11 @@ struct PatchEffort: Sendable {
         }
     }
 
-    /// About what one segment takes beside its window: itself, its streams, zstd's tables.
-    func segmentBytes(_ segmentLength: UInt64) -> UInt64 {
-        let tables: UInt64 = zstdLevel > 12 ? 640 << 20 : 160 << 20
-        return 3 * segmentLength + min(tables, 8 * segmentLength)
+    /// About the most that one segment takes: itself twice and its window; first the window's index (a link of 4 bytes a
+    /// place, and heads rounded up to a power of two), then its streams, their frames and zstd's tables.
+    func memoryBytes(segment: UInt64, window: UInt64) -> UInt64 {
+        let tables: UInt64 = zstdLevel > 12 ? 192 << 20 : 64 << 20
+        let index = window / UInt64(stride) * 12
+        return 2 * segment + window + max(index, 4 * segment + min(tables, 8 * segment))
     }
-
-    /// About what a window takes with its index: a head and a link of 4 bytes for each remembered place, the heads
-    /// rounded up to a power of two.
-    func windowBytes(_ window: Int) -> UInt64 { UInt64(window) + UInt64(window / stride) * 12 }
 }

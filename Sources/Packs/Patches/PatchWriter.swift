@@ -79,13 +79,12 @@ package struct PatchWriter: Sendable {
                 .tooLarge, "no patch is made of segments above \(PatchLimits.maximumSegmentBytes) bytes, or of so many")
         }
         let effort = PatchEffort(settings.level)
-        let own = effort.segmentBytes(min(target.segmentLength, max(1, target.length)))
-        let most = max(PatchLimits.minimumWindowBytes, min(settings.windowBytes, PatchLimits.maximumWindowBytes))
-        var window = min(most, max(PatchLimits.minimumWindowBytes, Int(min(baseLength, UInt64(most)))))
-        while own + effort.windowBytes(window) > settings.memoryBytes, window > PatchLimits.minimumWindowBytes {
-            window = max(PatchLimits.minimumWindowBytes, window / 2)
-        }
-        let each = own + effort.windowBytes(window)
+        let segment = min(target.segmentLength, target.length)
+        let least = PatchLimits.minimumWindowBytes
+        var window = max(least, min(settings.windowBytes, PatchLimits.maximumWindowBytes, Int(baseLength)))
+        func memoryBytes() -> UInt64 { effort.memoryBytes(segment: segment, window: UInt64(window)) }
+        while memoryBytes() > settings.memoryBytes, window > least { window = max(least, window / 2) }
+        let each = memoryBytes()
         guard each <= settings.memoryBytes else {
             throw PackFailure(
                 .tooLarge, "a patch needs \(each) bytes of memory, the limit is \(settings.memoryBytes); raise it")
