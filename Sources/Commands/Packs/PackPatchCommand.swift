@@ -35,6 +35,7 @@ struct PatchCreateCommand: AsyncParsableCommand {
     func validate() throws {
         guard (1...64).contains(threads) else { throw ValidationError("--threads is 1 to 64") }
         guard (1...(1 << 20)).contains(memory) else { throw ValidationError("--memory is 1 to 1048576 MiB") }
+        guard output != base, output != target else { throw ValidationError("--output must be a file of its own") }
     }
 
     func run() async throws {

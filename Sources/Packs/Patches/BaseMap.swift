@@ -19,7 +19,7 @@ struct BaseMap: Sendable {
 
     /// Reads all of the base, in parts; the map does not depend on their length.
     init(
-        _ base: OpenFile, length: UInt64, threads: Int, partBytes: Int = 16 << 20
+        _ base: OpenFile, length: UInt64, threads: Int, partBytes: Int = 16 << 20, isCancelled: () -> Bool = { false }
     ) throws(PackFailure) {
         var log: UInt64 = 8
         while length >> log > Self.maximumLandmarks { log += 1 }
@@ -36,6 +36,7 @@ struct BaseMap: Sendable {
                 return (UInt64(first), Self.landmarks(bytes.span, mask: mask, from: start - first))
             }
         } consume: { result throws(PackFailure) in
+            guard !isCancelled() else { throw PackFailure(.cancelled, "making the patch was cancelled") }
             let (first, landmarks) = try result.get()
             for landmark in landmarks where ends[landmark.hash] == nil {
                 ends[landmark.hash] = first + UInt64(landmark.end)

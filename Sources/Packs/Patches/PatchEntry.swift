@@ -104,7 +104,9 @@ struct EncodedPatchEntry {
         }
         guard start == bytes.count else { throw Self.damaged("goes on after its end") }
         // Three numbers a step, each of a byte at least.
-        guard stepCount <= parts[0].length / 3 else { throw Self.damaged("has more steps than bytes for them") }
+        guard stepCount <= parts[0].length / 3, stepCount <= length / 16 + 2 else {
+            throw Self.damaged("has too many steps")
+        }
     }
 
     private mutating func readRanges(_ reader: inout VarintReader, _ baseLength: UInt64) throws(PackFailure) {

@@ -1,6 +1,5 @@
 internal import Domain
 internal import Glibc
-internal import Synchronization
 
 /// How far making or applying a patch got.
 package struct PatchProgress: Hashable, Sendable {
@@ -25,7 +24,7 @@ package struct PatchWriter: Sendable {
     }
 
     /// Writes the patch that makes `target` of `base` to `output`, which it creates or overwrites, and returns its header
-    /// when it is on the disk. After a failure `output` is gone. `isCancelled` is asked after each segment. The same
+    /// when it is on the disk. After a failure `output` is gone. `isCancelled` is asked again and again. The same
     /// files, level, window and zstd give the same bytes.
     ///
     /// Memory: about `settings.memoryBytes`, whatever the files' lengths.
@@ -33,8 +32,8 @@ package struct PatchWriter: Sendable {
         base: Side, target: Side, to output: String,
         progress: (PatchProgress) -> Void = { _ in }, isCancelled: () -> Bool = { false }
     ) throws(PackFailure) -> PatchHeader {
-        let job = try PatchJob(
-            base: base, target: target, plan: plan(target.identity, baseLength: base.identity.length))
+        let plan = try plan(target.identity, baseLength: base.identity.length)
+        let job = try PatchJob(base: base, target: target, plan: plan, isCancelled: isCancelled)
         let file = try OpenFile.open(output, flags: O_RDWR | O_CREAT | O_TRUNC)
         do throws(PackFailure) {
             let header = try write(job, file, progress: progress, isCancelled: isCancelled)
@@ -101,17 +100,21 @@ struct PatchPlan: Sendable {
 }
 
 /// One patch being made: what its segments share.
-private final class PatchJob: Sendable {
+private struct PatchJob: Sendable {
     let base: PatchWriter.Side
     let target: PatchWriter.Side
     let plan: PatchPlan
     private let baseFile: OpenFile
     private let targetFile: OpenFile
     private let before: [stat]
-    /// Made when a segment first needs it.
-    private let map = Mutex<BaseMap?>(nil)
+    /// By segment: whether the base has it in the same place.
+    private var isUnmoved: [Bool] = []
+    /// Nil where no segment needs it.
+    private var map: BaseMap?
 
-    init(base: PatchWriter.Side, target: PatchWriter.Side, plan: PatchPlan) throws(PackFailure) {
+    init(
+        base: PatchWriter.Side, target: PatchWriter.Side, plan: PatchPlan, isCancelled: () -> Bool
+    ) throws(PackFailure) {
         (self.base, self.target, self.plan) = (base, target, plan)
         baseFile = try OpenFile.open(base.path, flags: O_RDONLY | O_NONBLOCK)
         targetFile = try OpenFile.open(target.path, flags: O_RDONLY | O_NONBLOCK)
@@ -122,15 +125,38 @@ private final class PatchJob: Sendable {
                 throw PackFailure(.changed, "\(side.path) has \(length) bytes instead of \(side.identity.length)")
             }
         }
+        isUnmoved = try unmoved(isCancelled)
+        // A small base is its own window.
+        guard isUnmoved.contains(false), base.identity.length > UInt64(plan.windowBytes) else { return }
+        map = try BaseMap(baseFile, length: base.identity.length, threads: plan.threads, isCancelled: isCancelled)
+    }
+
+    private func unmoved(_ isCancelled: () -> Bool) throws(PackFailure) -> [Bool] {
+        var unmoved: [Bool] = []
+        try inOrder(count: Int(target.identity.segmentCount), threads: plan.threads) { [self] index in
+            Result { () throws(PackFailure) in
+                let (offset, length) = place(index)
+                return try isCopy(offset, length, of: offset)
+            }
+        } consume: { result throws(PackFailure) in
+            guard !isCancelled() else { throw PackFailure(.cancelled, "making the patch was cancelled") }
+            unmoved.append(try result.get())
+        }
+        return unmoved
+    }
+
+    /// Where a segment of the target begins, and its length.
+    private func place(_ index: Int) -> (offset: UInt64, length: Int) {
+        (UInt64(index) * target.identity.segmentLength, target.identity.length(ofSegment: index))
     }
 
     func entry(_ index: Int) throws(PackFailure) -> [UInt8] {
-        let offset = UInt64(index) * target.identity.segmentLength
-        let segment = try targetFile.read(count: target.identity.length(ofSegment: index), at: offset)
-        if try isCopy(segment, of: offset) { return try copy(segment, of: offset) }
-        let choice = try choose(segment, offset)
-        if let start = choice.start, start >= 0, try isCopy(segment, of: UInt64(start)) {
-            return try copy(segment, of: UInt64(start))
+        let (offset, length) = place(index)
+        if isUnmoved[index] { return try copy(of: offset, length) }
+        let segment = try targetFile.read(count: length, at: offset)
+        let choice = choose(segment, offset)
+        if let start = choice.start, start >= 0, try isCopy(offset, length, of: UInt64(start)) {
+            return try copy(of: UInt64(start), length)
         }
         var window: [UInt8] = []
         window.reserveCapacity(choice.ranges.reduce(0) { $0 + Int($1.upperBound - $1.lowerBound) })
@@ -151,46 +177,31 @@ private final class PatchJob: Sendable {
         else { throw PackFailure(.io, "the patch of segment \(index) does not give the segment; report this") }
     }
 
-    private func copy(_ segment: [UInt8], of offset: UInt64) throws(PackFailure) -> [UInt8] {
-        try PatchEntry(copyOf: offset..<(offset + UInt64(segment.count))).encoded(window: [], level: 1)
+    private func copy(of start: UInt64, _ length: Int) throws(PackFailure) -> [UInt8] {
+        try PatchEntry(copyOf: start..<(start + UInt64(length))).encoded(window: [], level: plan.effort.zstdLevel)
     }
 
-    /// Whether the base has the segment at `offset`. Stops reading at the first chunk that differs.
-    private func isCopy(_ segment: [UInt8], of offset: UInt64) throws(PackFailure) -> Bool {
-        guard offset + UInt64(segment.count) <= base.identity.length else { return false }
+    /// Whether the base has at `start` what the target has at `offset`. Stops reading at the first chunk that differs.
+    private func isCopy(_ offset: UInt64, _ length: Int, of start: UInt64) throws(PackFailure) -> Bool {
+        guard start + UInt64(length) <= base.identity.length else { return false }
         var done = 0
         // The first look is a short one.
         var chunk = 4 << 10
-        while done < segment.count {
-            let count = min(chunk, segment.count - done)
-            let bytes = try baseFile.read(count: count, at: offset + UInt64(done))
-            guard commonLength(segment.span, done, bytes.span, 0) == count else { return false }
+        while done < length {
+            let count = min(chunk, length - done)
+            let new = try targetFile.read(count: count, at: offset + UInt64(done))
+            guard try baseFile.read(count: count, at: start + UInt64(done)) == new else { return false }
             done += count
             chunk = Zstandard.chunkBytes
         }
         return true
     }
 
-    private func choose(_ segment: [UInt8], _ offset: UInt64) throws(PackFailure) -> WindowChooser.Choice {
+    private func choose(_ segment: [UInt8], _ offset: UInt64) -> WindowChooser.Choice {
         let length = base.identity.length
-        // A small base is its own window.
-        guard length > UInt64(plan.windowBytes) else {
-            return WindowChooser.Choice(ranges: length == 0 ? [] : [0..<length], start: nil)
-        }
-        let chooser = WindowChooser(map: try baseMap(), baseLength: length, budget: plan.windowBytes)
+        guard let map else { return WindowChooser.Choice(ranges: length == 0 ? [] : [0..<length], start: nil) }
+        let chooser = WindowChooser(map: map, baseLength: length, budget: plan.windowBytes)
         return chooser.choose(segment.span, offset: offset)
-    }
-
-    private func baseMap() throws(PackFailure) -> BaseMap {
-        let result: Result<BaseMap, PackFailure> = map.withLock { map in
-            if let map { return .success(map) }
-            return Result { () throws(PackFailure) in
-                let made = try BaseMap(baseFile, length: base.identity.length, threads: plan.threads)
-                map = made
-                return made
-            }
-        }
-        return try result.get()
     }
 
     func checkUnchanged() throws(PackFailure) {

@@ -26,7 +26,7 @@ struct PatchBenchmark: AsyncParsableCommand {
 
     private var contenders: [PatchContender] {
         let all = [
-            PatchContender.zstd(level: 3), .drover(level: "fast"), .zstd(level: 19), .drover(level: "thorough"),
+            PatchContender.zstd(level: 3), .drover(level: "fast"), .zstd(level: 15), .drover(level: "thorough"),
             .xdelta3,
         ]
         return bsdiff ? all + [.bsdiff] : all
@@ -97,7 +97,7 @@ enum PatchContender: Hashable {
     var rival: PatchContender? {
         switch self {
         case .drover(level: "fast"): .zstd(level: 3)
-        case .drover: .zstd(level: 19)
+        case .drover: .zstd(level: 15)
         case .zstd, .xdelta3, .bsdiff: nil
         }
     }
@@ -125,7 +125,7 @@ enum PatchContender: Hashable {
         case .drover(let level):
             let drover = [product("drover"), "pack", "patch"]
             return (
-                drover + ["create", old, new, "--output", patch, "--level", level],
+                drover + ["create", old, new, "--output", patch, "--level", level, "--json"],
                 drover + ["apply", patch, "--base", old, "--output", result]
             )
         case .xdelta3:
