@@ -258,6 +258,25 @@ struct PatchRefusalTests {
         #expect(try code(pair, settings) == nil)
     }
 
+    @Test func littleMemoryMeansSmallWindows() throws {
+        var generator = SeededGenerator(seed: 52)
+        let base = generator.noise(2_000_000)
+        let pair = try PatchedPair(base, generator.edited(base), segmentLength: 50_000)
+        var windows: [Int] = []
+        for megabytes: UInt64 in [8, 2] {
+            var settings = PatchSettings()
+            settings.memoryBytes = megabytes << 20
+            try pair.make(settings)
+            let reader = try PatchReader(path: pair.workshop.file("patch"))
+            let largest = try reader.header.entries.indices.map { index throws(PackFailure) in
+                try reader.summary(ofEntry: index).windowBytes
+            }.max()
+            windows.append(try #require(largest))
+            #expect(try pair.apply() == pair.target)
+        }
+        #expect(windows[0] == 2_000_000 && windows[1] < 1_000_000, "\(windows)")
+    }
+
     @Test func longSegmentsAreRefused() throws {
         let pair = try PatchedPair([1, 2, 3], [1, 2, 4], segmentLength: (64 << 20) + 1)
         #expect(try code(pair, PatchSettings()) == .tooLarge)
