@@ -59,22 +59,32 @@ struct FilePair: ExpressibleByArgument {
         link second $(head -n $half libraries) more.o $(tail -n +$((half + 1)) libraries)
         """#
 
-    /// Every fiftieth block of 4 KiB becomes noise, and noise of 1 to 64 bytes is put in at 20 places.
+    /// Every fiftieth block of 4 KiB becomes noise, and noise of 1 to 64 bytes is put in at about 20 places. Piece by piece:
+    /// what this process once held would be counted as the peak of every program that it starts.
     private static func edit(_ source: String, to path: String) throws {
-        var bytes = [UInt8](try Data(contentsOf: URL(filePath: source)))
+        let (block, piece) = (4096, 50 * 4096)
+        let input = try FileHandle(forReadingFrom: URL(filePath: source))
+        _ = FileManager.default.createFile(atPath: path, contents: nil)
+        let output = try FileHandle(forWritingTo: URL(filePath: path))
+        let pieces = try fileBytes(source) / piece
         var state: UInt64 = 5
-        func next() -> UInt64 {
+        func next() -> Int {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return state >> 33
+            return Int(state >> 33)
         }
-        func noise(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next() >> 8) } }
-        for start in stride(from: 0, to: bytes.count - 4096, by: 50 * 4096) {
-            bytes.replaceSubrange(start..<(start + 4096), with: noise(4096))
+        func noise(_ count: Int) -> Data { Data((0..<count).map { _ in UInt8(truncatingIfNeeded: next() >> 8) }) }
+        var number = 0
+        while var bytes = try input.read(upToCount: piece), !bytes.isEmpty {
+            if bytes.count == piece {
+                bytes.replaceSubrange(0..<block, with: noise(block))
+                if number.isMultiple(of: max(1, pieces / 20)) {
+                    bytes.insert(contentsOf: noise(1 + next() % 64), at: next() % piece)
+                }
+            }
+            try output.write(contentsOf: bytes)
+            number += 1
         }
-        for _ in 0..<20 {
-            bytes.insert(contentsOf: noise(1 + Int(next() % 64)), at: Int(next()) % bytes.count)
-        }
-        try Data(bytes).write(to: URL(filePath: path))
+        try output.close()
     }
 }
 
