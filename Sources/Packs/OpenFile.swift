@@ -81,6 +81,23 @@ package final class OpenFile: Sendable {
         try open(parent, flags: O_RDONLY | O_DIRECTORY).synchronize()
     }
 
+    /// Has `body` write an executable file, which is at `path` whole and durable, or not at all.
+    static func writeWhole(
+        _ path: String, temporary: String, _ body: (OpenFile) throws(PackFailure) -> Void
+    ) throws(PackFailure) {
+        let file = try open(temporary, flags: O_RDWR | O_CREAT | O_TRUNC, mode: 0o600)
+        do throws(PackFailure) {
+            try body(file)
+            guard fchmod(file.descriptor, 0o755) == 0 else { throw failure("make executable", temporary) }
+            try file.synchronize()
+            try move(temporary, to: path)
+        } catch {
+            remove(temporary)
+            throw error
+        }
+        try synchronizeDirectory(of: path)
+    }
+
     package static func remove(_ path: String) { _ = unsafe unlink(path) }
 
     package static func move(_ source: String, to destination: String) throws(PackFailure) {

@@ -11,6 +11,8 @@ package struct PackFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case invalidManifest = "invalid-manifest"
         /// Bytes of a pack that are not those its manifest names.
         case damaged
+        /// A patch applied to another file than it was made against.
+        case wrongBase = "wrong-base"
         /// A manifest without a signature, where one is needed.
         case unsigned
         /// Signed by a key that is not trusted here.

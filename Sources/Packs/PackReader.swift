@@ -46,18 +46,9 @@ package final class PackReader: Sendable {
         to path: String, progress: (UInt64) -> Void = { _ in }, isCancelled: () -> Bool = { false }
     ) throws(PackFailure) {
         try checkLength()
-        let temporary = Self.temporaryPath(of: path)
-        let target = try OpenFile.open(temporary, flags: O_RDWR | O_CREAT | O_TRUNC, mode: 0o600)
-        do throws(PackFailure) {
+        try OpenFile.writeWhole(path, temporary: Self.temporaryPath(of: path)) { target throws(PackFailure) in
             try unpackSegments(target, progress: progress, isCancelled: isCancelled)
-            guard fchmod(target.descriptor, 0o755) == 0 else { throw OpenFile.failure("make executable", temporary) }
-            try target.synchronize()
-            try OpenFile.move(temporary, to: path)
-        } catch {
-            OpenFile.remove(temporary)
-            throw error
         }
-        try OpenFile.synchronizeDirectory(of: path)
     }
 
     private func unpackSegments(

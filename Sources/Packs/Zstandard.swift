@@ -62,7 +62,7 @@ enum Zstandard {
         }
     }
 
-    private static func check(_ code: Int) throws(PackFailure) {
+    static func check(_ code: Int) throws(PackFailure) {
         guard ZSTD_isError(code) != 0 else { return }
         throw PackFailure(.io, "compression failed: \(unsafe String(cString: ZSTD_getErrorName(code)))")
     }

@@ -127,6 +127,56 @@ struct PackCommandTests {
         await system.stop(server)
     }
 
+    @Test func aPatchIsMadeOfFilesOrPacksAndApplied() async throws {
+        let old = try randomFile("old", bytes: 3_000_000)
+        var new = old
+        new.replaceSubrange(1_000_000..<1_001_000, with: Data("some other bytes".utf8))
+        try new.write(to: URL(fileURLWithPath: path("new")))
+        for name in ["old", "new"] {
+            let made = try await drover("create", path(name), "--output", path("packs"), "--app", "web")
+            try #require(made.code == 0, "\(made.text)")
+        }
+        let files = try await drover("patch", "create", path("old"), path("new"), "--output", path("patch"))
+        #expect(files.code == 0, "\(files.text)")
+        let packs = try await drover(
+            "patch", "create", path("packs/web/1.pack"), path("packs/web/2.pack"), "--output", path("same"),
+            "--level", "thorough", "--json")
+        #expect(packs.code == 0, "\(packs.text)")
+        #expect(!FileManager.default.fileExists(atPath: path("same.base")))
+        for patch in ["patch", "same"] {
+            #expect(try #require(FileManager.default.contents(atPath: path(patch))).count < 1000)
+            let applied = try await drover(
+                "patch", "apply", path(patch), "--base", path("old"), "--output", path("got"), "--manifest",
+                path("packs/web/2.manifest"), "--trust", path("packs/release-key.pub"))
+            #expect(applied.code == 0, "\(applied.text)")
+            #expect(FileManager.default.contents(atPath: path("got")) == new)
+            try FileManager.default.removeItem(atPath: path("got"))
+        }
+        let looked = try await drover("patch", "inspect", path("patch"))
+        #expect(looked.code == 0 && looked.text.contains("all entries as the header says"), "\(looked.text)")
+    }
+
+    @Test func aPatchThatDoesNotFitIsRefused() async throws {
+        _ = try randomFile("old", bytes: 100_000)
+        _ = try randomFile("other", bytes: 100_000)
+        #expect(try await drover("patch", "create", path("old"), path("other"), "--output", path("patch")).code == 0)
+        let wrong = try await drover("patch", "apply", path("patch"), "--base", path("patch"), "--output", path("got"))
+        #expect(wrong.code == 1 && wrong.text.contains("wrong-base"), "\(wrong.text)")
+        var bytes = try #require(FileManager.default.contents(atPath: path("patch")))
+        bytes[5000] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: path("patch")))
+        for arguments in [["inspect"], ["apply", "--base", path("old"), "--output", path("got")]] {
+            let damaged = try await system.run(
+                try System.product("drover"), ["pack", "patch", arguments[0], path("patch")] + arguments.dropFirst())
+            #expect(damaged.code == 1 && damaged.text.contains("damaged"), "\(damaged.text)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: path("got")))
+        let usage = try await drover("patch", "apply", path("patch"), "--base", path("old"), "--output", path("old"))
+        #expect(usage.code == 2, "\(usage.text)")
+        let missing = try await drover("patch", "inspect", path("none"))
+        #expect(missing.code == 1, "\(missing.text)")
+    }
+
     @Test func aFetchThatWasKilledGoesOnWhereItWas() async throws {
         let data = try randomFile("file", bytes: 12_000_000)
         #expect(try await drover("create", path("file"), "--output", path("packs"), "--app", "web").code == 0)

@@ -15,7 +15,7 @@ struct PackCommand: AsyncParsableCommand {
             """,
         subcommands: [
             PackCreateCommand.self, PackServeCommand.self, PackFetchCommand.self, PackInspectCommand.self,
-            PackTorrentCommand.self,
+            PackTorrentCommand.self, PackPatchCommand.self,
         ])
 }
 
