@@ -173,7 +173,7 @@ let package = Package(
             dependencies: [
                 "Client", "Codec", "Domain", "Engine", "EventLog", "LMDB", "Ports", "Processes", "Views", "Wire",
                 .argumentParser, .nio, .nioPosix, .logging,
-            ], path: "tools/benchmarks", exclude: ["Log/slowflush.c"],
+            ], path: "tools/benchmarks", exclude: ["Log/slowflush.c", "Swarm/libtorrent_node.py"],
             swiftSettings: rules),
 
         // `tools/simulate`.

@@ -9,7 +9,7 @@ struct Bench: AsyncParsableCommand {
         subcommands: [
             CommandsBenchmark.self, LogBenchmark.self, ReplayBenchmark.self, GrowthBenchmark.self,
             StartBenchmark.self, BackupBenchmark.self, PeersBenchmark.self,
-            PatchBenchmark.self, TenGigabytesBenchmark.self,
+            SwarmBenchmark.self, PatchBenchmark.self, TenGigabytesBenchmark.self,
         ])
 }
 

@@ -44,7 +44,7 @@ struct Repository {
 func shell(_ executable: String, _ arguments: [String], in directory: String) async throws -> String {
     let command = SupervisedCommand(
         executable: executable, arguments: arguments,
-        environment: ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": directory], directory: directory)
+        environment: ["PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": directory], directory: directory)
     let done = try await GroupRunner().collect(
         command, limits: RunLimits(timeoutSeconds: 600, graceSeconds: 1), maximumOutputBytes: 1 << 20)
     let text = String(decoding: done.output, as: UTF8.self)

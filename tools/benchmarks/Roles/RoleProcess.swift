@@ -63,16 +63,10 @@ final class RoleProcess: Sendable {
 
     /// Processor seconds that its present process has used.
     func processorSeconds() throws -> Double {
-        guard let pid = state.withLock({ $0.identity?.pid }),
-            let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
-            let end = text.lastIndex(of: ")")
-        else { throw BenchmarkFailure("\(name) does not run: see \(outputPath)") }
-        // Fields 14 and 15 of proc(5): the parenthesis ends field 2.
-        let fields = text[end...].split(separator: " ")
-        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else {
-            throw BenchmarkFailure("/proc/\(pid)/stat cannot be read")
+        guard let pid = state.withLock({ $0.identity?.pid }) else {
+            throw BenchmarkFailure("\(name) does not run: see \(outputPath)")
         }
-        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        return try usedProcessorSeconds(pid)
     }
 
     /// What its present process has resident that is its own alone.
@@ -111,4 +105,15 @@ struct Memory: Sendable {
     var peakBytes: UInt64 = 0
     /// What was its own alone, as far as it was looked at.
     var anonymousBytes: UInt64 = 0
+}
+
+/// Processor seconds that a process has used, in user code and in the kernel; and its children that have ended, when asked.
+func usedProcessorSeconds(_ pid: Int32, withChildren: Bool = false) throws -> Double {
+    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+        let end = text.lastIndex(of: ")")
+    else { throw BenchmarkFailure("process \(pid) does not run") }
+    // Fields 14 and 15 of proc(5), and 16 and 17 for children: the parenthesis ends field 2.
+    let ticks = text[end...].split(separator: " ").dropFirst(12).prefix(withChildren ? 4 : 2).compactMap { Double($0) }
+    guard ticks.count >= 2 else { throw BenchmarkFailure("/proc/\(pid)/stat cannot be read") }
+    return ticks.reduce(0, +) / Double(sysconf(Int32(_SC_CLK_TCK)))
 }
