@@ -5,6 +5,8 @@ package struct MirrorLedgerSettings: Hashable, Sendable {
     package var offeredPieces = 8
     /// An offer that was not taken within this time is open to others again.
     package var offerMilliseconds: Int64 = 15_000
+    /// And one to a peer that has not asked for this long, which takes nothing any more: questions wait a second at most.
+    package var unheardMilliseconds: Int64 = 3_000
     /// A piece that was given away is given again on demand only when this time has passed: it should have spread.
     package var repeatMilliseconds: Int64 = 4_000
     /// Peers with an offer or a recent question; more are answered with an empty offer.
@@ -81,6 +83,7 @@ package struct MirrorLedger: Sendable {
         given[piece] = given[piece] == .max ? .max : given[piece] + 1
         lastGiven[piece] = now
         fresh.remove(piece)
+        peers[peer]?.lastSeen = now
         guard let holder = peers[peer], holder.pieces.contains(piece) else { return }
         offered.remove(piece)
         peers[peer]?.pieces.remove(piece)
@@ -118,7 +121,7 @@ extension MirrorLedger {
                 pieces: PieceSet(pieceCount: pieceCount), version: version, expires: .distantFuture, lastSeen: now)
         }
         peers[peer]?.lastSeen = now
-        nextExpiry = min(nextExpiry, now.adding(milliseconds: settings.silentMilliseconds))
+        nextExpiry = min(nextExpiry, now.adding(milliseconds: settings.unheardMilliseconds))
         return true
     }
 
@@ -150,23 +153,27 @@ extension MirrorLedger {
         changed(peer)
     }
 
-    /// Takes back what was not taken, forgets who does not ask. Costs the peers, once for every time something ends.
+    /// Takes back what was not taken, forgets who does not ask. Costs the peers, once in `unheardMilliseconds` and once for
+    /// every offer that ends.
     private mutating func expire(_ now: Timestamp) {
         guard nextExpiry <= now else { return }
         nextExpiry = .distantFuture
         for peer in peers.keys.sorted() {
             guard let entry = peers[peer] else { continue }
+            let unheard = entry.lastSeen.adding(milliseconds: settings.unheardMilliseconds)
             let silent = entry.lastSeen.adding(milliseconds: settings.silentMilliseconds)
-            if entry.expires <= now || silent <= now { takeBack(peer, entry.pieces) }
+            if entry.expires <= now || unheard <= now { takeBack(peer, entry.pieces) }
             if silent <= now {
                 peers[peer] = nil
             } else {
-                nextExpiry = min(nextExpiry, silent, peers[peer]?.expires ?? .distantFuture)
+                nextExpiry = min(
+                    nextExpiry, unheard > now ? unheard : silent, peers[peer]?.expires ?? .distantFuture)
             }
         }
     }
 
     private mutating func takeBack(_ peer: PeerName, _ pieces: PieceSet) {
+        guard !pieces.isEmpty else { return }
         for piece in pieces.pieces {
             offered.remove(piece)
             if given[piece] == 0 { fresh.insert(piece) }

@@ -86,8 +86,19 @@ struct MirrorLedgerTests {
     @Test func whatIsNotTakenIsOfferedToOthers() {
         let ledger = makeLedger(pieces: 8)
         #expect(ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces.count == 8)
+        for second in 1..<15 {
+            #expect(ledger.asked(by: peer(0), wanted: [], now: moment(Int64(second) * 1000)).pieces.count == 8)
+        }
         #expect(ledger.asked(by: peer(1), wanted: [], now: moment(14_999)).pieces.isEmpty)
         #expect(!ledger.asked(by: peer(1), wanted: [], now: moment(15_000)).pieces.isEmpty)
+        #expect(ledger.offer(to: peer(0))?.pieces.isEmpty == true)
+    }
+
+    @Test func whatWasOfferedToOneThatIsGoneIsSoonOfferedToOthers() {
+        let ledger = makeLedger(pieces: 8)
+        #expect(ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces.count == 8)
+        #expect(ledger.asked(by: peer(1), wanted: [], now: moment(2_999)).pieces.isEmpty)
+        #expect(!ledger.asked(by: peer(1), wanted: [], now: moment(3_000)).pieces.isEmpty)
         #expect(ledger.offer(to: peer(0))?.pieces.isEmpty == true)
     }
 

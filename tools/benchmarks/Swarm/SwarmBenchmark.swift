@@ -33,7 +33,8 @@ struct SwarmBenchmark: AsyncParsableCommand {
     @Flag(help: "One HTTP server as well: slow, its seed sends every copy.")
     var nginx = false
 
-    @Option(help: "What goes wrong meanwhile: a quarter killed, a partition, a peer that gives corrupt pieces, no seed.")
+    @Option(
+        help: "What goes wrong meanwhile: a quarter killed, a partition, a peer that gives corrupt pieces, no seed.")
     var fault: SwarmFault?
 
     func validate() throws {
@@ -151,7 +152,8 @@ struct SwarmBenchmark: AsyncParsableCommand {
         let size = Double(megabytes * 1_000_000)
         return SwarmRound(
             seconds: times.values.map { $0 / limitSeconds }, copies: sent / size,
-            processorSecondsPerGigabyte: processors / (size * Double(survivors.count) / 1e9), idleShare: after.idleShare)
+            processorSecondsPerGigabyte: processors / (size * Double(survivors.count) / 1e9), idleShare: after.idleShare
+        )
     }
 }
 

@@ -31,7 +31,9 @@ final class SwarmMachines: Sendable {
 
     /// Processor seconds used by all so far.
     func processorSeconds() -> Double {
-        identities.withLock { $0 }.reduce(0) { $0 + ((try? usedProcessorSeconds($1.identity.pid, withChildren: true)) ?? 0) }
+        identities.withLock { $0 }.reduce(0) {
+            $0 + ((try? usedProcessorSeconds($1.identity.pid, withChildren: true)) ?? 0)
+        }
     }
 
     func kill(_ node: String) {
