@@ -256,3 +256,18 @@ if Context.environment["DROVER_ROOMS"] == "log" {
         return !["swift-collections", "swift-crypto", "swift-protobuf"].contains { location.hasSuffix($0) }
     }
 }
+
+// `tools/fuzz` builds these rooms so that they tell libFuzzer which of their branches were taken.
+if Context.environment["DROVER_ROOMS"] == "fuzz" {
+    for target in package.targets where ["Domain", "Swarm", "Packs", "Transfer", "Wire"].contains(target.name) {
+        target.swiftSettings = rules + [.unsafeFlags(["-sanitize=fuzzer"])]
+    }
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz",
+            dependencies: [
+                "Domain", "Engine", "Packs", "Swarm", "Transfer", "Wire", .nio, .nioPosix, .nioHTTP1, .logging,
+            ],
+            path: "tools/fuzzing", swiftSettings: rules,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]))
+}

@@ -46,22 +46,4 @@ import Testing
         #expect(later.split(separator: "\n").filter { $0.contains("not enrolled") }.count == 1, "\(later)")
         await system.stop(identity)
     }
-
-    private func freePort() throws -> UInt16 {
-        // Bound for a moment: the kernel says whether it is free.
-        for port in (20_000...30_000 as ClosedRange<UInt16>).shuffled() {
-            let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(socket) }
-            var address = sockaddr_in()
-            (address.sin_family, address.sin_port) = (sa_family_t(AF_INET), port.bigEndian)
-            address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
-            let isFree = unsafe withUnsafePointer(to: &address) { pointer in
-                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                    unsafe bind(socket, pointer, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-                }
-            }
-            if isFree { return port }
-        }
-        throw Unmet(what: "a free port")
-    }
 }
