@@ -53,8 +53,9 @@ import Testing
                 try await start(&peer)
                 peers.append(peer)
             }
-            while peers.contains(where: isRunning) {
+            while peers.contains(where: { isRunning($0) || hasFoundNoServer($0) }) {
                 try await Task.sleep(for: .milliseconds(50 + below(500)))
+                for index in peers.indices where hasFoundNoServer(peers[index]) { try await start(&peers[index]) }
                 guard killed < Self.rounds else { continue }
                 let victim = below(peers.count + 1)
                 if victim == peers.count {
@@ -98,6 +99,11 @@ import Testing
     }
 
     private func isRunning(_ node: Node) -> Bool { node.process.map(system.processes.isRunning) ?? false }
+
+    /// It began while the server was dead or dying: it says so, and ends.
+    private func hasFoundNoServer(_ node: Node) -> Bool {
+        !isRunning(node) && said(node).split(separator: "\n").last?.contains("[unreachable]") == true
+    }
 
     private func said(_ node: Node) -> String {
         (try? String(contentsOfFile: path("\(node.name).out"), encoding: .utf8)) ?? ""
