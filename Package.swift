@@ -172,7 +172,7 @@ let package = Package(
             name: "bench",
             dependencies: [
                 "Client", "Codec", "Domain", "Engine", "EventLog", "LMDB", "Ports", "Processes", "Views", "Wire",
-                .argumentParser, .nio, .nioPosix, .logging,
+                .argumentParser, .crypto, .nio, .nioPosix, .nioSSL, .logging,
             ], path: "tools/benchmarks", exclude: ["Log/slowflush.c", "Swarm/libtorrent_node.py"],
             swiftSettings: rules),
 

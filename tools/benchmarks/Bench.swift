@@ -9,7 +9,8 @@ struct Bench: AsyncParsableCommand {
         subcommands: [
             CommandsBenchmark.self, LogBenchmark.self, ReplayBenchmark.self, GrowthBenchmark.self,
             StartBenchmark.self, BackupBenchmark.self, PeersBenchmark.self,
-            SwarmBenchmark.self, PatchBenchmark.self, TenGigabytesBenchmark.self,
+            SwarmBenchmark.self, LinkBenchmark.self, PatchBenchmark.self, TenGigabytesBenchmark.self, BareServe.self,
+            BareFetch.self,
         ])
 }
 

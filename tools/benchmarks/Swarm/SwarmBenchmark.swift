@@ -50,16 +50,16 @@ struct SwarmBenchmark: AsyncParsableCommand {
         let contenders = contenders(workplace.path)
         var rounds = contenders.map { _ in [SwarmRound]() }
         for contender in contenders { try await contender.prepare(file, in: workplace.path) }
+        var report = Report(
+            "\(peers) peers on links of \(number(rate)) Mbit/s start together on \(megabytes) MB; S/B is "
+                + "\(number(limitSeconds)) s\(fault.map { "; fault: \($0.rawValue)" } ?? "")",
+            repetitions: options.repetitions)
         for repetition in 1...max(1, options.repetitions) {
             for (place, contender) in contenders.enumerated() {
                 progress("repetition \(repetition): \(contender.name)")
                 rounds[place].append(try await round(contender, file, workplace))
             }
         }
-        var report = Report(
-            "\(peers) peers on links of \(number(rate)) Mbit/s start together on \(megabytes) MB; S/B is "
-                + "\(number(limitSeconds)) s\(fault.map { "; fault: \($0.rawValue)" } ?? "")",
-            repetitions: options.repetitions)
         for (contender, rounds) in zip(contenders, rounds) { report.measurements += measurements(contender, rounds) }
         try report.print(asJSON: options.json)
     }
