@@ -117,7 +117,8 @@ struct HostileClientTests {
         let (server, _) = try await serve(rawBytes: 40_000_000) { ($0.uploadSlots, $0.waitingUploads) = (1, 0) }
         let deaf = try await connect(server, reads: false)
         await deaf.send(Self.request)
-        let refused = try await eventuallyAnswered(server, "HTTP/1.1 503 ")
+        // One of the questions may have had the slot before it: then it asks again.
+        let refused = try await eventuallyAnswered(server, "HTTP/1.1 503 ") { await deaf.send(Self.request) }
         #expect(refused.contains("Retry-After: 1") || refused.contains("retry-after: 1"))
         #expect(refused.contains("\"code\":\"busy\""))
         await deaf.close()
@@ -126,13 +127,16 @@ struct HostileClientTests {
     }
 
     /// Asks for the first byte until an answer begins so.
-    private func eventuallyAnswered(_ server: RunningServer, _ prefix: String) async throws -> String {
+    private func eventuallyAnswered(
+        _ server: RunningServer, _ prefix: String, otherwise: () async -> Void = {}
+    ) async throws -> String {
         for _ in 0..<500 {
             let connection = try await connect(server)
             await connection.send(
                 "GET /v1/packs/web/7 HTTP/1.1\r\nHost: x\r\nRange: bytes=0-0\r\nConnection: close\r\n\r\n")
             await connection.closed()
             if connection.received.hasPrefix(prefix) { return connection.received }
+            await otherwise()
             try await Task.sleep(for: .milliseconds(10))
         }
         Issue.record("nothing answered \(prefix)")
