@@ -25,7 +25,7 @@ public func takeInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     static func main() throws {
         let arguments = CommandLine.arguments
         switch arguments.dropFirst().first {
-        case "targets": print(FuzzTarget.allCases.map(\.rawValue).joined(separator: "\n"))
+        case "targets": print(FuzzTarget.real.map(\.rawValue).joined(separator: "\n"))
         case "seeds" where arguments.count == 3: try FuzzSeeds.write(below: arguments[2])
         case let name?:
             guard let named = FuzzTarget(rawValue: name) else { fallthrough }

@@ -21,6 +21,10 @@ enum FuzzTarget: String, CaseIterable {
     case answers
     /// What makes a segment of another file.
     case patch
+    /// A trap that must be found: it says that the others are instrumented.
+    case control
+
+    static let real = allCases.filter { $0 != .control }
 
     func take(_ bytes: [UInt8]) {
         switch self {
@@ -30,7 +34,15 @@ enum FuzzTarget: String, CaseIterable {
         case .requests: FuzzedServer.shared.take(bytes)
         case .answers: Self.answers(bytes)
         case .patch: Self.patch(bytes)
+        case .control: Self.control(bytes)
         }
+    }
+
+    /// One map of 256, and nothing else, leads to it.
+    private static func control(_ bytes: [UInt8]) {
+        var stream = HaveStream(pieceCount: 8)
+        guard let have = try? stream.take(bytes), have.pieces == [1, 3, 4] else { return }
+        fatalError("the planted trap")
     }
 
     private static func require(_ condition: Bool, _ what: String) {
