@@ -123,7 +123,7 @@ extension RegionSwarm {
         for place in peers[Int(peer)].followers.indices {
             let follower = peers[Int(peer)].followers[place]
             peers[Int(follower)].picker.haveChanged(id, told)
-            decideSoon(follower)
+            if peers[Int(follower)].picker.canUseNews { decideSoon(follower) }
         }
     }
 

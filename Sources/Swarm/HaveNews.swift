@@ -5,7 +5,8 @@ package enum HaveNews {
     /// of 16 MiB come in 300 ms, and whoever does not hear of them asks the wrong ones.
     package static func gatherMilliseconds(_ have: PieceSet, pieceBytes: UInt64) -> Int64 {
         let few = have.pieceCount / 32
-        if have.count <= few || have.pieceCount - have.count <= few { return 25 }
-        return pieceBytes >= 1 << 20 ? 50 : 300
+        let isLarge = pieceBytes >= 1 << 20
+        if have.count <= few || have.pieceCount - have.count <= few { return isLarge ? 10 : 25 }
+        return isLarge ? 50 : 300
     }
 }

@@ -46,6 +46,9 @@ extension PiecePicker {
         }
     }
 
+    /// Whether news of what a neighbour has can change anything before the next other fact.
+    package var canUseNews: Bool { !isChecking && requestsAtPeers < requestsInFlight && !missing.isEmpty }
+
     /// Whether so much is being checked that nothing more should come.
     private var isChecking: Bool { checking.count >= min(settings.piecesBeingChecked, max(1, windowPieces / 2)) }
 

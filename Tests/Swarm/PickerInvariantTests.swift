@@ -52,5 +52,6 @@ struct PickerInvariantTests {
         #expect(HaveNews.gatherMilliseconds(half, pieceBytes: 16 << 20) == 50)
         #expect(HaveNews.gatherMilliseconds(PieceSet(pieceCount: 64), pieceBytes: 64 << 10) == 25)
         #expect(HaveNews.gatherMilliseconds(.all(pieceCount: 64), pieceBytes: 64 << 10) == 25)
+        #expect(HaveNews.gatherMilliseconds(.all(pieceCount: 64), pieceBytes: 16 << 20) == 10)
     }
 }
