@@ -88,6 +88,7 @@ let package = Package(
         // Pure.
         room("Domain", [.deque]),
         room("Swarm", ["Domain"]),
+        room("Fleet", ["Domain", "Swarm", .deque]),
 
         // Protocols and shared bodies.
         room("Ports", ["Domain"]),
@@ -181,6 +182,11 @@ let package = Package(
             name: "simulate", dependencies: ["Simulation", "Commands", "Domain", .argumentParser],
             path: "tools/simulation", swiftSettings: rules),
 
+        // `tools/simulate-fleet`.
+        .executableTarget(
+            name: "simulate-fleet", dependencies: ["Fleet", "Swarm", .argumentParser],
+            path: "tools/fleet", swiftSettings: rules),
+
         tests("Domain", ["Domain"]),
         tests("Swarm", ["Swarm", "Domain"]),
         tests("Wire", ["Wire", "Domain"]),
@@ -232,7 +238,7 @@ let package = Package(
                 "Serving", "Swarm", "Transfer", "Wire", .hummingbird, .hummingbirdTesting, .httpTypes, .lifecycle,
                 .logging,
             ]),
-        tests("Simulation", ["Simulation", "Codec", "Domain", "Engine", "Ports", "Swarm"]),
+        tests("Simulation", ["Simulation", "Codec", "Domain", "Engine", "Fleet", "Ports", "Swarm"]),
         tests("House", [.crypto]),
         tests(
             "Scenario",

@@ -3,6 +3,11 @@ package import Domain
 package struct MirrorLedgerSettings: Hashable, Sendable {
     /// Pieces on offer to one peer at once. Refilled when half of them are taken.
     package var offeredPieces = 8
+    /// Pieces on offer to all peers together, or twice what was given in `paceMilliseconds`, if that is more; an eighth of
+    /// it to one that took nothing yet. A mirror that sends very many at once has given nobody a whole one for long, and
+    /// what nobody has does not spread.
+    package var offeredInAll = 8
+    package var paceMilliseconds: Int64 = 50
     /// An offer that was not taken within this time is open to others again.
     package var offerMilliseconds: Int64 = 15_000
     /// And one to a peer that has not asked for this long, which takes nothing any more: questions wait a second at most.
@@ -35,6 +40,8 @@ package struct MirrorLedger: Sendable {
     package let settings: MirrorLedgerSettings
     private struct PeerOffer: Hashable, Sendable {
         var pieces: PieceSet
+        /// Whether it took anything yet: who comes first does not get all that is on offer.
+        var hasTaken = false
         var version: UInt64
         var expires: Timestamp
         var lastSeen: Timestamp
@@ -51,7 +58,12 @@ package struct MirrorLedger: Sendable {
     /// How often each piece was given away whole to a named peer, and when last.
     private var given: [UInt32]
     private var lastGiven: [Timestamp]
+    /// Pieces given since `paceFrom`, and in the time before it that was as long.
+    private var paced: (now: Int, before: Int) = (0, 0)
+    private var paceFrom = Timestamp.zero
     private var version: UInt64
+    /// Of the empty offer to those who are too many: it does not change, so they wait for another as long as they may.
+    private let emptyVersion: UInt64
     private var nextExpiry = Timestamp.distantFuture
     private var generator: SeededGenerator
 
@@ -64,7 +76,7 @@ package struct MirrorLedger: Sendable {
         (fresh, offered) = (available, PieceSet(pieceCount: available.pieceCount))
         given = [UInt32](repeating: 0, count: available.pieceCount)
         lastGiven = [Timestamp](repeating: .zero, count: available.pieceCount)
-        version = firstVersion
+        (version, emptyVersion) = (firstVersion, firstVersion)
         generator = SeededGenerator(seed: seed)
     }
 
@@ -74,16 +86,21 @@ package struct MirrorLedger: Sendable {
         fresh.insert(piece)
     }
 
+    /// Whether a peer that asks could be offered a piece that nobody was given.
+    package var hasMore: Bool { !fresh.isEmpty && offered.count < maximumOffered }
+
     /// How often the mirror gave this piece away.
     package func copies(of piece: Int) -> UInt32 { given.indices.contains(piece) ? given[piece] : 0 }
 
     /// A named peer got a whole piece.
     package mutating func pieceGiven(_ piece: Int, to peer: PeerName, now: Timestamp) {
         guard given.indices.contains(piece) else { return }
+        notePace(now)
         given[piece] = given[piece] == .max ? .max : given[piece] + 1
         lastGiven[piece] = now
         fresh.remove(piece)
         peers[peer]?.lastSeen = now
+        peers[peer]?.hasTaken = true
         guard let holder = peers[peer], holder.pieces.contains(piece) else { return }
         offered.remove(piece)
         peers[peer]?.pieces.remove(piece)
@@ -93,7 +110,9 @@ package struct MirrorLedger: Sendable {
     /// A peer asks what it may take; `wanted`: pieces that it lacks and that no neighbour of its has.
     package mutating func asked(by peer: PeerName, wanted: [Int], now: Timestamp) -> MirrorOffer {
         expire(now)
-        guard enrol(peer, now) else { return MirrorOffer(version: version, pieces: PieceSet(pieceCount: pieceCount)) }
+        guard enrol(peer, now) else {
+            return MirrorOffer(version: emptyVersion, pieces: PieceSet(pieceCount: pieceCount))
+        }
         refill(peer, now)
         for piece in wanted where mayRepeat(piece, now) { offer(piece, to: peer, now) }
         return MirrorOffer(
@@ -125,13 +144,25 @@ extension MirrorLedger {
         return true
     }
 
+    private var maximumOffered: Int { max(settings.offeredInAll, 2 * max(paced.now, paced.before)) }
+
+    private mutating func notePace(_ now: Timestamp) {
+        let since = now.millisecondsSince(paceFrom)
+        if since >= settings.paceMilliseconds {
+            paced = (0, since < 2 * settings.paceMilliseconds ? paced.now : 0)
+            paceFrom = now
+        }
+        paced.now += 1
+    }
+
     /// Up to a full offer of pieces that nobody was given, when half of the last is taken; never more than the peer's
     /// share of what is left.
     private mutating func refill(_ peer: PeerName, _ now: Timestamp) {
         let share = (fresh.count + peers.count - 1) / max(1, peers.count)
-        let full = min(settings.offeredPieces, max(1, share))
+        let most = peers[peer]?.hasTaken == true ? settings.offeredPieces : max(1, maximumOffered / 8)
+        let full = min(settings.offeredPieces, max(1, share), most)
         guard let held = peers[peer]?.pieces.count, held <= full / 2 else { return }
-        for _ in held..<full {
+        for _ in held..<full where offered.count < maximumOffered {
             guard let piece = fresh.piece(at: fresh.count > 1 ? generator.below(fresh.count) : 0) else { return }
             offer(piece, to: peer, now)
         }
@@ -143,7 +174,8 @@ extension MirrorLedger {
     }
 
     private mutating func offer(_ piece: Int, to peer: PeerName, _ now: Timestamp) {
-        guard let held = peers[peer]?.pieces.count, held < settings.offeredPieces else { return }
+        guard let held = peers[peer]?.pieces.count, held < settings.offeredPieces, offered.count < maximumOffered
+        else { return }
         let expires = now.adding(milliseconds: settings.offerMilliseconds)
         fresh.remove(piece)
         offered.insert(piece)

@@ -4,7 +4,7 @@ package struct PickerSettings: Hashable, Sendable {
     /// between two others.
     package var requestsInFlight = 8
     /// No more of them than amount to so many bytes, but two at least: bounds memory. As many again may come of mirrors.
-    package var windowBytes: UInt64 = 64 << 20
+    package var windowBytes: UInt64 = 128 << 20
     /// Of these, at one neighbour; more where there are too few neighbours to fill `requestsInFlight`.
     package var requestsPerNeighbour = 2
     /// Of these, at a mirror, while any neighbour can be asked.

@@ -34,6 +34,7 @@ package enum RequestFailure: String, Hashable, Sendable, CaseIterable {
 
 /// What is known of one source.
 struct PickerSource: Hashable, Sendable {
+    let id: SourceID
     let kind: SourceKind
     var have: PieceSet
     /// Meaningful for a mirror only.
@@ -52,8 +53,8 @@ struct PickerSource: Hashable, Sendable {
     /// Not asked before this, but what it has still counts.
     var busyUntil = Timestamp.zero
 
-    init(kind: SourceKind, pieceCount: Int) {
-        self.kind = kind
+    init(_ id: SourceID, _ kind: SourceKind, pieceCount: Int) {
+        (self.id, self.kind) = (id, kind)
         have = PieceSet(pieceCount: pieceCount)
         offer = .unknown
     }

@@ -2,16 +2,16 @@
 package struct PieceLayout: Hashable, Sendable {
     package let pieceBytes: UInt64
     package let totalBytes: UInt64
+    package let pieceCount: Int
 
     /// Nil for pieces without bytes, and for more pieces than `maximumPieces`.
     package init?(pieceBytes: UInt64, totalBytes: UInt64) {
         guard pieceBytes > 0, totalBytes / pieceBytes < Self.maximumPieces else { return nil }
         (self.pieceBytes, self.totalBytes) = (pieceBytes, totalBytes)
+        pieceCount = Int(totalBytes / pieceBytes) + (totalBytes.isMultiple(of: pieceBytes) ? 0 : 1)
     }
 
     package static let maximumPieces: UInt64 = 1 << 20
-
-    package var pieceCount: Int { Int(totalBytes / pieceBytes) + (totalBytes.isMultiple(of: pieceBytes) ? 0 : 1) }
 
     /// Where a piece stands. `piece` is one of `0..<pieceCount`.
     package func range(of piece: Int) -> Range<UInt64> {

@@ -7,20 +7,22 @@ extension PiecePicker {
         var effects = cancelled.map(PickerEffect.cancel)
         cancelled = []
         noteStarvation(now)
-        let before = effects.count
-        while hasRoom, let effect = nextRequest(now) ?? nextEndgameRequest(now) { effects.append(effect) }
-        if effects.count > before { noteStarvation(now) }
+        if hasRoom(now) {
+            let (before, peers) = (effects.count, usablePeers(now))
+            while hasRoom(now), let effect = nextRequest(peers, now) ?? nextEndgameRequest(peers, now) {
+                effects.append(effect)
+            }
+            if effects.count > before { noteStarvation(now) }
+        }
         return Plan(effects: effects, askAgainAt: isComplete ? nil : nextMoment(after: now))
     }
 
     /// Missing pieces that no neighbour has and no mirror offers, a few of them by chance, once that has lasted for
     /// `starvedMilliseconds`: what to ask a mirror's ledger for.
     package mutating func starvedPieces(now: Timestamp) -> [Int] {
-        guard let since = starvedSince, since.adding(milliseconds: settings.starvedMilliseconds) <= now else {
-            return []
-        }
+        guard isStarving(now) else { return [] }
         var wanted = missing
-        for id in usablePeers(now) { subtractHave(of: id, from: &wanted) }
+        for place in usablePeers(now) { wanted.subtract(sources[place].have) }
         var pieces: [Int] = []
         while pieces.count < settings.starvedPieces, let piece = wanted.piece(at: chance(wanted.count)) {
             wanted.remove(piece)
@@ -29,7 +31,26 @@ extension PiecePicker {
         return pieces.sorted()
     }
 
-    private var hasRoom: Bool { checking.count < min(settings.piecesBeingChecked, max(1, windowPieces / 2)) }
+    /// Whether anything more may be asked for: mostly not, and whoever asks looks at nothing else then.
+    private func hasRoom(_ now: Timestamp) -> Bool {
+        guard !isChecking else { return false }
+        return requestsAtPeers < requestsInFlight
+            || requestsAtMirrors < requestsInFlight && (0..<mirrorCount).contains { mayGive($0, now) }
+    }
+
+    private func mayGive(_ mirror: Int, _ now: Timestamp) -> Bool {
+        switch sources[mirror].offer {
+        case .unknown: false
+        case .everything: true
+        case .pieces(let pieces): !pieces.isEmpty || isStarving(now)
+        }
+    }
+
+    /// Whether news of what a neighbour has can change anything before the next other fact.
+    package var canUseNews: Bool { !isChecking && requestsAtPeers < requestsInFlight && !missing.isEmpty }
+
+    /// Whether so much is being checked that nothing more should come.
+    private var isChecking: Bool { checking.count >= min(settings.piecesBeingChecked, max(1, windowPieces / 2)) }
 
     /// Pieces of `windowBytes`.
     private var windowPieces: Int { Int(clamping: max(2, settings.windowBytes / layout.pieceBytes)) }
@@ -37,36 +58,27 @@ extension PiecePicker {
     private var requestsInFlight: Int { min(settings.requestsInFlight, windowPieces) }
 
     /// Requests under way at neighbours. What mirrors owe is counted apart: it comes slowly, and others wait for it.
-    private func requests(at kind: SourceKind) -> Int { requests.count { sources[$0.source]?.kind == kind } }
-
-    /// Pieces that are neither here nor on their way.
-    private var missing: PieceSet {
-        var missing = verified.complement
-        for request in requests { missing.remove(request.piece) }
-        for request in checking.values { missing.remove(request.piece) }
-        return missing
-    }
+    private var requestsAtPeers: Int { requests.count - requestsAtMirrors }
 
     private mutating func chance(_ bound: Int) -> Int { bound > 1 ? generator.below(bound) : 0 }
 }
 
 // MARK: - Choosing
 
+/// Sources are named by their places here.
 extension PiecePicker {
     /// A piece that a mirror offers, else the rarest piece of the neighbours that have the least to do for this peer.
-    private mutating func nextRequest(_ now: Timestamp) -> PickerEffect? {
-        let (missing, everyPeer) = (missing, usablePeers(now))
+    private mutating func nextRequest(_ everyPeer: [Int], _ now: Timestamp) -> PickerEffect? {
         guard !missing.isEmpty else { return nil }
-        return nextRequestAtMirror(missing, everyPeer, now) ?? nextRequestAtPeer(missing, everyPeer, now)
+        return nextRequestAtMirror(everyPeer, now) ?? nextRequestAtPeer(everyPeer, now)
     }
 
-    private mutating func nextRequestAtMirror(
-        _ missing: PieceSet, _ everyPeer: [SourceID], _ now: Timestamp
-    ) -> PickerEffect? {
-        guard requests(at: .mirror) < requestsInFlight else { return nil }
-        var given: [(mirror: SourceID, pieces: PieceSet)] = []
-        for mirror in mirrorsWithRoom(now, neighbours: everyPeer.count) {
-            guard var pieces = permitted(mirror, everyPeer, now) else { continue }
+    private mutating func nextRequestAtMirror(_ everyPeer: [Int], _ now: Timestamp) -> PickerEffect? {
+        guard requestsAtMirrors < requestsInFlight else { return nil }
+        let limit = everyPeer.isEmpty ? requestsInFlight : settings.requestsPerMirror
+        var given: [(mirror: Int, pieces: PieceSet)] = []
+        for mirror in 0..<mirrorCount where hasRoom(mirror, limit, now) {
+            guard isUsable(mirror, now), var pieces = permitted(mirror, everyPeer, now) else { continue }
             pieces.formIntersection(missing)
             if !pieces.isEmpty { given.append((mirror, pieces)) }
         }
@@ -77,106 +89,76 @@ extension PiecePicker {
         return source.map { open(piece, at: $0, now) }
     }
 
-    private mutating func nextRequestAtPeer(
-        _ missing: PieceSet, _ everyPeer: [SourceID], _ now: Timestamp
-    ) -> PickerEffect? {
-        guard requests(at: .peer) < requestsInFlight else { return nil }
-        var left = peersWithRoom(now)
-        var rarity: RarityCounter?
-        while let least = left.map({ sources[$0]?.requests ?? 0 }).min() {
-            let idlest = left.filter { sources[$0]?.requests ?? 0 == least }
-            left.removeAll { sources[$0]?.requests ?? 0 == least }
-            let candidates = union(idlest).intersection(missing)
-            guard !candidates.isEmpty else { continue }
-            let counter = rarity ?? counted(everyPeer)
-            rarity = counter
-            let rarest = counter.rarest(of: candidates)
-            guard let piece = rarest.piece(at: chance(rarest.count)),
-                let source = best(idlest.filter { has($0, piece) })
-            else { return nil }
+    private mutating func nextRequestAtPeer(_ everyPeer: [Int], _ now: Timestamp) -> PickerEffect? {
+        guard requestsAtPeers < requestsInFlight else { return nil }
+        var left = withRoom(everyPeer, now)
+        while let least = left.map({ sources[$0].requests }).min() {
+            let idlest = left.filter { sources[$0].requests == least }
+            let rarest = RarestPieces(of: missing, at: idlest, countedAt: everyPeer, sources)
+            guard rarest.count > 0 else {
+                left.removeAll { sources[$0].requests == least }
+                continue
+            }
+            let piece = rarest.piece(at: chance(rarest.count))
+            guard let source = best(idlest.filter { sources[$0].have.contains(piece) }) else { return nil }
             return open(piece, at: source, now)
         }
         return nil
     }
 
-    private func counted(_ ids: [SourceID]) -> RarityCounter {
-        var rarity = RarityCounter(pieceCount: layout.pieceCount)
-        for id in ids { if let source = sources[id] { rarity.add(source.have) } }
-        return rarity
-    }
-
     /// With every missing piece on its way, a piece that takes long is asked of a second neighbour.
-    private mutating func nextEndgameRequest(_ now: Timestamp) -> PickerEffect? {
-        guard missing.isEmpty, requests(at: .peer) < requestsInFlight else { return nil }
+    private mutating func nextEndgameRequest(_ everyPeer: [Int], _ now: Timestamp) -> PickerEffect? {
+        guard missing.isEmpty, requestsAtPeers < requestsInFlight else { return nil }
         for request in requests where isLate(request, now) {
-            guard requests.filter({ $0.piece == request.piece }).count == 1 else { continue }
-            let others = peersWithRoom(now).filter { $0 != request.source && has($0, request.piece) }
+            guard requests.count(where: { $0.piece == request.piece }) == 1 else { continue }
+            let others = withRoom(everyPeer, now).filter {
+                sources[$0].id != request.source && sources[$0].have.contains(request.piece)
+            }
             if let source = best(others) { return open(request.piece, at: source, now) }
         }
         return nil
     }
 
     /// The one with the least to do, then the fastest, then by chance.
-    private mutating func best(_ ids: [SourceID]) -> SourceID? {
-        func load(_ id: SourceID) -> (Int, Int64) {
-            (sources[id]?.requests ?? 0, -(sources[id]?.rate ?? typicalRate ?? 0))
+    private mutating func best(_ places: [Int]) -> Int? {
+        guard places.count > 1 else { return places.first }
+        func load(_ place: Int) -> (Int, Int64) {
+            (sources[place].requests, -(sources[place].rate ?? typicalRate ?? 0))
         }
-        guard let least = ids.map(load).min(by: <) else { return nil }
-        let equals = ids.filter { load($0) == least }
+        guard let least = places.map(load).min(by: <) else { return nil }
+        let equals = places.filter { load($0) == least }
         return equals[chance(equals.count)]
     }
 
     /// What may be asked of a mirror; nil: nothing.
-    private func permitted(_ id: SourceID, _ everyPeer: [SourceID], _ now: Timestamp) -> PieceSet? {
-        guard let source = sources[id] else { return nil }
-        switch source.offer {
+    private func permitted(_ mirror: Int, _ everyPeer: [Int], _ now: Timestamp) -> PieceSet? {
+        switch sources[mirror].offer {
         case .unknown: return nil
         case .everything:
-            var pieces = source.have
-            for peer in everyPeer { subtractHave(of: peer, from: &pieces) }
+            var pieces = sources[mirror].have
+            for peer in everyPeer { pieces.subtract(sources[peer].have) }
             return pieces
         case .pieces(let pieces):
-            if everyPeer.isEmpty, isStarving(now) { return source.have }
-            return pieces.isEmpty ? nil : source.have.intersection(pieces)
+            if everyPeer.isEmpty, isStarving(now) { return sources[mirror].have }
+            return pieces.isEmpty ? nil : sources[mirror].have.intersection(pieces)
         }
     }
 
-    private func has(_ id: SourceID, _ piece: Int) -> Bool { sources[id]?.have.contains(piece) == true }
-
-    private func subtractHave(of id: SourceID, from pieces: inout PieceSet) {
-        if let source = sources[id] { pieces.subtract(source.have) }
+    private func isUsable(_ place: Int, _ now: Timestamp) -> Bool {
+        sources[place].isUsable(now) && (bans.isEmpty || !isBanned(sources[place].id, now: now))
     }
 
-    private func union(_ ids: [SourceID]) -> PieceSet {
-        var union = PieceSet(pieceCount: layout.pieceCount)
-        for id in ids { if let source = sources[id] { union.formUnion(source.have) } }
-        return union
+    private func usablePeers(_ now: Timestamp) -> [Int] {
+        (mirrorCount..<sources.count).filter { isUsable($0, now) }
     }
 
-    private func isUsable(_ id: SourceID, _ now: Timestamp) -> Bool {
-        sources[id]?.isUsable(now) == true && !isBanned(id, now: now)
-    }
-
-    private func usable(_ kind: SourceKind, _ now: Timestamp) -> [SourceID] {
-        sources.keys.sorted().filter { sources[$0]?.kind == kind && isUsable($0, now) }
-    }
-
-    private func usablePeers(_ now: Timestamp) -> [SourceID] { usable(.peer, now) }
-
-    private func peersWithRoom(_ now: Timestamp) -> [SourceID] {
-        let peers = usablePeers(now)
+    private func withRoom(_ peers: [Int], _ now: Timestamp) -> [Int] {
         let share = (requestsInFlight + max(1, peers.count) - 1) / max(1, peers.count)
         return peers.filter { hasRoom($0, max(share, settings.requestsPerNeighbour), now) }
     }
 
-    private func mirrorsWithRoom(_ now: Timestamp, neighbours: Int) -> [SourceID] {
-        let limit = neighbours == 0 ? requestsInFlight : settings.requestsPerMirror
-        return usable(.mirror, now).filter { hasRoom($0, limit, now) }
-    }
-
-    private func hasRoom(_ id: SourceID, _ limit: Int, _ now: Timestamp) -> Bool {
-        guard let source = sources[id] else { return false }
-        return source.requests < limit && source.busyUntil <= now
+    private func hasRoom(_ place: Int, _ limit: Int, _ now: Timestamp) -> Bool {
+        sources[place].requests < limit && sources[place].busyUntil <= now
     }
 }
 
@@ -187,7 +169,7 @@ extension PiecePicker {
         for request in requests where deadline(request) <= now {
             _ = close(request.id)
             cancelled.append(request.id)
-            sources[request.source]?.failed(now, settings)
+            if let place = place(of: request.source) { failed(place, now) }
             if request.lastByteAt > request.startedAt { typicalRate = typicalRate.map { max(1, $0 / 2) } }
         }
     }
@@ -222,34 +204,43 @@ extension PiecePicker {
     /// does not starve.
     private mutating func noteStarvation(_ now: Timestamp) {
         starvedSince =
-            hasRoom && requests(at: .peer) < requestsInFlight && isUnsupplied(now) ? starvedSince ?? now : nil
+            !isChecking && requestsAtPeers < requestsInFlight && isUnsupplied(now) ? starvedSince ?? now : nil
     }
 
     /// Whether pieces are missing, and nobody has or offers one of them.
     private func isUnsupplied(_ now: Timestamp) -> Bool {
-        var missing = missing
         guard !missing.isEmpty else { return false }
-        for (id, source) in sources where isUsable(id, now) {
-            let count = missing.count
-            switch (source.kind, source.offer) {
-            case (.peer, _), (.mirror, .everything): missing.subtract(source.have)
-            case (.mirror, .pieces(let pieces)): missing.subtract(pieces.intersection(source.have))
-            case (.mirror, .unknown): break
-            }
-            if missing.count < count { return false }
-        }
+        for place in sources.indices where isUsable(place, now) && supplies(place) { return false }
         return true
+    }
+
+    private func supplies(_ place: Int) -> Bool {
+        guard sources[place].kind == .mirror else { return sources[place].have.meets(missing) }
+        switch sources[place].offer {
+        case .unknown: return false
+        case .everything: return sources[place].have.meets(missing)
+        case .pieces(let pieces):
+            return !pieces.isEmpty && sources[place].have.intersection(pieces).meets(missing)
+        }
     }
 
     /// The next moment at which time alone changes a decision.
     private func nextMoment(after now: Timestamp) -> Timestamp? {
-        var moments: [Timestamp] = []
-        for request in requests { moments += [deadline(request), lateMoment(request)] }
-        for (id, source) in sources {
-            moments += [source.restsUntil, source.busyUntil, bans[id]?.until ?? .zero]
+        var next: Timestamp?
+        func note(_ moment: Timestamp) { if moment > now, moment < next ?? .distantFuture { next = moment } }
+        for request in requests {
+            note(deadline(request))
+            note(lateMoment(request))
         }
-        if let starvedSince { moments.append(starvedSince.adding(milliseconds: settings.starvedMilliseconds)) }
-        return moments.filter { $0 > now }.min()
+        if restsUntil > now {
+            for source in sources.indices {
+                note(sources[source].restsUntil)
+                note(sources[source].busyUntil)
+            }
+        }
+        if !bans.isEmpty { for source in sources.indices { note(bans[sources[source].id]?.until ?? .zero) } }
+        if let starvedSince { note(starvedSince.adding(milliseconds: settings.starvedMilliseconds)) }
+        return next
     }
 }
 

@@ -32,13 +32,22 @@ package struct PiecePicker: Sendable {
     package let layout: PieceLayout
     package let settings: PickerSettings
     package internal(set) var verified: PieceSet
-    var sources: [SourceID: PickerSource] = [:]
+    /// Neither here nor on their way. Invariant: what is not in `verified`, `requests` and `checking`.
+    private(set) var missing: PieceSet
+    /// Mirrors, then peers, each by id. A few dozen at most: an array of them is looked through faster than a table.
+    var sources: [PickerSource] = []
+    /// Those of them that are mirrors.
+    private(set) var mirrorCount = 0
+    /// No source rests or is busy for longer.
+    var restsUntil = Timestamp.zero
     /// Outlives the source's entry, so that leaving and returning forgives nothing.
     var bans: [SourceID: SourceBan] = [:]
-    /// In the order of their start. Invariant: `sources[request.source].requests` counts them.
-    var requests: [OpenRequest] = []
+    /// In the order of their start. Invariant: their sources' `requests` count them.
+    private(set) var requests: [OpenRequest] = []
+    /// Those of them that are at mirrors.
+    private(set) var requestsAtMirrors = 0
     /// Pieces whose bytes are here and not yet known to be good.
-    var checking: [RequestID: OpenRequest] = [:]
+    private(set) var checking: [OpenRequest] = []
     /// Requests whose end the owner has not been told of.
     var cancelled: [RequestID] = []
     /// Bytes a second of a request, over all sources, smoothed; halved when a request is given up as slow.
@@ -52,6 +61,7 @@ package struct PiecePicker: Sendable {
     package init(layout: PieceLayout, verified: PieceSet, settings: PickerSettings = PickerSettings(), seed: UInt64) {
         precondition(verified.pieceCount == layout.pieceCount)
         (self.layout, self.verified, self.settings) = (layout, verified, settings)
+        missing = verified.complement
         generator = SeededGenerator(seed: seed)
     }
 
@@ -66,20 +76,56 @@ package struct PiecePicker: Sendable {
         var lastByteAt: Timestamp
     }
 
-    mutating func open(_ piece: Int, at source: SourceID, _ now: Timestamp) -> PickerEffect {
+    func place(of id: SourceID) -> Int? {
+        for place in sources.indices where sources[place].id == id { return place }
+        return nil
+    }
+
+    mutating func open(_ piece: Int, at place: Int, _ now: Timestamp) -> PickerEffect {
         lastRequest += 1
-        let id = RequestID(rawValue: lastRequest)
+        let (id, source) = (RequestID(rawValue: lastRequest), sources[place].id)
         requests.append(OpenRequest(id: id, source: source, piece: piece, startedAt: now, lastByteAt: now))
-        sources[source]?.requests += 1
+        sources[place].requests += 1
+        if sources[place].kind == .mirror { requestsAtMirrors += 1 }
+        missing.remove(piece)
         return .request(PieceRequest(id: id, source: source, piece: piece))
     }
 
-    /// Takes a request off the list; nil when it has ended already.
+    /// Takes a request off the list, its piece is missing again; nil when it has ended already.
     mutating func close(_ id: RequestID) -> OpenRequest? {
         guard let place = requests.firstIndex(where: { $0.id == id }) else { return nil }
         let request = requests.remove(at: place)
-        sources[request.source]?.requests -= 1
+        if let source = self.place(of: request.source) {
+            sources[source].requests -= 1
+            if sources[source].kind == .mirror { requestsAtMirrors -= 1 }
+        }
+        noteMissing(request.piece)
         return request
+    }
+
+    mutating func failed(_ place: Int, _ now: Timestamp) {
+        sources[place].failed(now, settings)
+        restsUntil = max(restsUntil, sources[place].restsUntil)
+    }
+
+    /// A piece is not on this way any more; it may be on another.
+    private mutating func noteMissing(_ piece: Int) {
+        guard !verified.contains(piece), !requests.contains(where: { $0.piece == piece }),
+            !checking.contains(where: { $0.piece == piece })
+        else { return }
+        missing.insert(piece)
+    }
+
+    private mutating func endCheck(_ id: RequestID) -> OpenRequest? {
+        guard let place = checking.firstIndex(where: { $0.id == id }) else { return nil }
+        return checking.remove(at: place)
+    }
+
+    private mutating func cancel(where isUnwanted: (OpenRequest) -> Bool) {
+        for request in requests where isUnwanted(request) {
+            cancelled.append(request.id)
+            _ = close(request.id)
+        }
     }
 }
 
@@ -88,32 +134,36 @@ package struct PiecePicker: Sendable {
 extension PiecePicker {
     /// A neighbour or mirror that may be asked from now on. Known ones are left as they are.
     package mutating func sourceAdded(_ id: SourceID, _ kind: SourceKind) {
-        guard sources[id] == nil else { return }
-        sources[id] = PickerSource(kind: kind, pieceCount: layout.pieceCount)
+        guard place(of: id) == nil else { return }
+        let range = kind == .mirror ? 0..<mirrorCount : mirrorCount..<sources.count
+        let place = range.first { sources[$0].id > id } ?? range.upperBound
+        sources.insert(PickerSource(id, kind, pieceCount: layout.pieceCount), at: place)
+        if kind == .mirror { mirrorCount += 1 }
     }
 
     package mutating func sourceRemoved(_ id: SourceID) {
-        for request in requests where request.source == id { cancelled.append(request.id) }
-        requests.removeAll { $0.source == id }
-        sources[id] = nil
+        cancel { $0.source == id }
+        guard let place = place(of: id) else { return }
+        sources.remove(at: place)
+        if place < mirrorCount { mirrorCount -= 1 }
     }
 
     /// It answered with what it has: all of it, replacing what was known.
     package mutating func haveChanged(_ id: SourceID, _ have: PieceSet) {
-        guard have.pieceCount == layout.pieceCount else { return }
-        sources[id]?.have = have
-        sources[id]?.isSilent = false
+        guard have.pieceCount == layout.pieceCount, let place = place(of: id) else { return }
+        sources[place].have = have
+        sources[place].isSilent = false
     }
 
     /// What a mirror lets this peer take, replacing what was known.
     package mutating func offerChanged(_ id: SourceID, _ offer: SourceOffer) {
         if case .pieces(let pieces) = offer, pieces.pieceCount != layout.pieceCount { return }
-        sources[id]?.offer = offer
+        if let place = place(of: id) { sources[place].offer = offer }
     }
 
     /// It cannot be followed. It is not asked before it answers again.
     package mutating func sourceFellSilent(_ id: SourceID) {
-        sources[id]?.isSilent = true
+        if let place = place(of: id) { sources[place].isSilent = true }
     }
 }
 
@@ -129,9 +179,10 @@ extension PiecePicker {
     /// All its bytes are here; they are being checked. False when nobody waits for them any more.
     package mutating func requestArrived(_ id: RequestID, now: Timestamp) -> Bool {
         guard let request = close(id) else { return false }
-        checking[id] = request
+        checking.append(request)
+        missing.remove(request.piece)
         let rate = rate(of: request, now)
-        sources[request.source]?.succeeded(rate: rate)
+        if let place = place(of: request.source) { sources[place].succeeded(rate: rate) }
         typicalRate = smoothed(typicalRate, rate)
         return true
     }
@@ -142,47 +193,44 @@ extension PiecePicker {
     }
 
     package mutating func requestFailed(_ id: RequestID, _ failure: RequestFailure, now: Timestamp) {
-        guard let request = close(id) else { return }
+        guard let request = close(id), let place = place(of: request.source) else { return }
         switch failure {
-        case .unreachable: sources[request.source]?.failed(now, settings)
-        case .busy: sources[request.source]?.refused(now, settings)
+        case .unreachable: failed(place, now)
+        case .busy: sources[place].refused(now, settings)
         case .missing:
-            sources[request.source]?.have.remove(request.piece)
-            sources[request.source]?.refused(now, settings)
+            sources[place].have.remove(request.piece)
+            sources[place].refused(now, settings)
         }
+        restsUntil = max(restsUntil, sources[place].busyUntil)
     }
 
     /// Its piece is good, and written.
     package mutating func pieceVerified(_ id: RequestID) {
-        guard let request = checking.removeValue(forKey: id) else { return }
+        guard let request = endCheck(id) else { return }
         verified.insert(request.piece)
-        for rival in requests where rival.piece == request.piece {
-            cancelled.append(rival.id)
-            _ = close(rival.id)
-        }
+        missing.remove(request.piece)
+        cancel { $0.piece == request.piece }
     }
 
     /// Its piece is not what the manifest names: whoever sent it is banned for a while.
     package mutating func pieceRejected(_ id: RequestID, now: Timestamp) {
-        guard let request = checking.removeValue(forKey: id) else { return }
+        guard let request = endCheck(id) else { return }
+        noteMissing(request.piece)
         forgetOldBans(now)
         bans[request.source, default: SourceBan()].offended(now, settings)
-        for rival in requests where rival.source == request.source {
-            cancelled.append(rival.id)
-            _ = close(rival.id)
-        }
+        cancel { $0.source == request.source }
     }
 
     /// A good piece could not be written, or the check was given up: nobody's fault, it is asked for again.
     package mutating func pieceDropped(_ id: RequestID) {
-        checking[id] = nil
+        if let request = endCheck(id) { noteMissing(request.piece) }
     }
 
     package func isBanned(_ id: SourceID, now: Timestamp) -> Bool { (bans[id]?.until ?? .zero) > now }
 
     private mutating func forgetOldBans(_ now: Timestamp) {
         guard bans.count >= settings.maximumBans else { return }
-        bans = bans.filter { sources[$0.key] != nil || $0.value.until > now }
+        bans = bans.filter { place(of: $0.key) != nil || $0.value.until > now }
         if bans.count >= settings.maximumBans,
             let oldest = bans.min(by: { ($0.value.since, $0.key) < ($1.value.since, $1.key) })
         {

@@ -63,6 +63,13 @@ package struct PieceSet: Hashable, Sendable {
     package mutating func subtract(_ other: PieceSet) { combine(other) { $0 & ~$1 } }
     package var complement: PieceSet { PieceSet(pieceCount: pieceCount, words: words.map { ~$0 }) }
 
+    /// Whether they have a piece in common.
+    package func meets(_ other: PieceSet) -> Bool {
+        precondition(other.pieceCount == pieceCount, "sets of packs of \(pieceCount) and \(other.pieceCount) pieces")
+        for index in words.indices where words[index] & other.words[index] != 0 { return true }
+        return false
+    }
+
     private func combined(_ other: PieceSet, _ operation: (UInt64, UInt64) -> UInt64) -> PieceSet {
         var combined = self
         combined.combine(other, operation)
@@ -103,7 +110,7 @@ package struct PieceSet: Hashable, Sendable {
         return nil
     }
 
-    private static func bit(at place: Int, of word: UInt64) -> Int {
+    static func bit(at place: Int, of word: UInt64) -> Int {
         var rest = word
         for _ in 0..<place { rest &= rest - 1 }
         return rest.trailingZeroBitCount
@@ -133,49 +140,5 @@ extension PieceSet {
                 insert(index * 8 + bit)
             }
         }
-    }
-}
-
-/// How many of some sets hold each piece, counted in all pieces at once: bit `k` of every count is one plane of words.
-struct RarityCounter {
-    private let pieceCount: Int
-    private var planes: [[UInt64]] = []
-
-    init(pieceCount: Int) { self.pieceCount = pieceCount }
-
-    mutating func add(_ set: PieceSet) {
-        var carry = set.words
-        var plane = 0
-        while carry.contains(where: { $0 != 0 }) {
-            if plane == planes.count { planes.append([UInt64](repeating: 0, count: carry.count)) }
-            for index in carry.indices {
-                (planes[plane][index], carry[index]) =
-                    (planes[plane][index] ^ carry[index], planes[plane][index] & carry[index])
-            }
-            plane += 1
-        }
-    }
-
-    /// The largest count there can be.
-    var maximum: Int { 1 << planes.count - 1 }
-
-    /// The pieces of `candidates` that exactly `value` sets hold.
-    func pieces(of candidates: PieceSet, heldBy value: Int) -> PieceSet {
-        var words = candidates.words
-        for (bit, plane) in planes.enumerated() {
-            let isSet = value >> bit & 1 == 1
-            for index in words.indices { words[index] &= isSet ? plane[index] : ~plane[index] }
-        }
-        return PieceSet(pieceCount: pieceCount, words: words)
-    }
-
-    /// The rarest pieces of `candidates`; empty when that is.
-    func rarest(of candidates: PieceSet) -> PieceSet {
-        guard !candidates.isEmpty else { return candidates }
-        for value in 0...maximum {
-            let found = pieces(of: candidates, heldBy: value)
-            if !found.isEmpty { return found }
-        }
-        return candidates
     }
 }

@@ -5,13 +5,6 @@ internal import Swarm
 struct HaveStream {
     /// With nothing new for this long, it says that it is there.
     static let restMilliseconds: Int64 = 10_000
-    /// News is gathered for this long. Each message wakes somebody up, and only at the beginning, when hardly anything is
-    /// there, and toward the end, when hardly anything is missing, somebody waits for just these pieces.
-    static func gatherMilliseconds(_ have: PieceSet) -> Int64 {
-        let few = have.pieceCount / 32
-        return have.count <= few || have.pieceCount - have.count <= few ? 25 : 300
-    }
-
     private static let nothing: [UInt8] = [255, 255, 255, 255]
 
     private let pieceCount: Int

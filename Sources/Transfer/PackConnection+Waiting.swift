@@ -31,7 +31,8 @@ extension PackConnection {
         guard told.pieces.subtracting(now.pieces).isEmpty else { return channel.close(promise: nil) }
         let news = HaveStream.bytes(of: now.pieces.subtracting(told.pieces))
         write(.body(.byteBuffer(ByteBuffer(bytes: news)))) { connection in
-            connection.wait(milliseconds: HaveStream.gatherMilliseconds(now.pieces)) { $0.waitForNews(pack, told: now) }
+            let pause = HaveNews.gatherMilliseconds(now.pieces, pieceBytes: pack.layout.pieceBytes)
+            connection.wait(milliseconds: pause) { $0.waitForNews(pack, told: now) }
         }
     }
 }

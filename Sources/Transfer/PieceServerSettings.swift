@@ -5,7 +5,7 @@ package struct PieceServerSettings: Sendable {
     package var host: String
     /// 0: any free one.
     package var port: Int
-    /// Packs sent at once. 4 on a peer, as many as a peer's requests; more on a mirror.
+    /// Packs sent at once: on a peer as many as a peer's requests, so that nobody waits; more on a mirror.
     package var uploadSlots: Int
     /// All uploads together; nil: as fast as they go.
     package var uploadBytesPerSecond: UInt64?
@@ -29,7 +29,7 @@ package struct PieceServerSettings: Sendable {
     /// Nil: plain HTTP. With client certificates demanded in it: mutual TLS.
     package var tls: TLSConfiguration?
 
-    package init(host: String = "127.0.0.1", port: Int = 0, uploadSlots: Int = 4) {
+    package init(host: String = "127.0.0.1", port: Int = 0, uploadSlots: Int = 8) {
         (self.host, self.port, self.uploadSlots) = (host, port, uploadSlots)
     }
 }

@@ -13,7 +13,7 @@ import Testing
 
     @Test func pureRoomsAndCoresSayNothingOfTheWorld() throws {
         let pure = try Tree.sources(below: "Sources").filter {
-            ["Domain", "Swarm"].contains($0.room) || $0.path.contains("/Core/")
+            ["Domain", "Swarm", "Fleet"].contains($0.room) || $0.path.contains("/Core/")
         }
         #expect(pure.count > 30)
         for source in pure {
@@ -40,7 +40,7 @@ import Testing
 
     @Test func machinesNameEveryCase() throws {
         let machines = try Tree.sources(below: "Sources").filter {
-            ["Domain", "Swarm"].contains($0.room) || $0.path.contains("/Core/")
+            ["Domain", "Swarm", "Fleet"].contains($0.room) || $0.path.contains("/Core/")
         }
         for source in machines {
             for (index, line) in source.code.enumerated() where line.contains(/^\s*default:/) {

@@ -25,11 +25,42 @@ private final class LedgerBox {
 
 private func makeLedger(pieces: Int = 100, _ change: (inout MirrorLedgerSettings) -> Void = { _ in }) -> LedgerBox {
     var settings = MirrorLedgerSettings()
+    settings.offeredInAll = 128
     change(&settings)
     return LedgerBox(MirrorLedger(available: .all(pieceCount: pieces), settings: settings, seed: 7))
 }
 
 struct MirrorLedgerTests {
+    @Test func fewPiecesAreOnOfferUntilTheMirrorIsFast() {
+        let ledger = makeLedger(pieces: 1000) { $0.offeredInAll = 8 }
+        func offered(_ now: Int64) -> Int {
+            (0..<100).map { ledger.asked(by: peer($0), wanted: [], now: moment(now)).pieces.count }.reduce(0, +)
+        }
+        #expect(offered(0) == 8)
+        #expect((0..<100).allSatisfy { ledger.offer(to: peer($0))?.pieces.count ?? 0 <= 1 })
+        for now in Int64(1)...40 {
+            let holder = (0..<100).first { ledger.offer(to: peer($0))?.pieces.isEmpty == false } ?? 0
+            let piece = ledger.offer(to: peer(holder))?.pieces.pieces.first ?? 0
+            ledger.pieceGiven(piece, to: peer(holder), now: moment(now))
+            _ = offered(now)
+        }
+        // Forty in 40 ms: twice that many may be on offer.
+        #expect(offered(41) == 80)
+        // A second later nobody has taken anything; what is on offer stays, and the next ones are few again.
+        ledger.pieceGiven(ledger.offer(to: peer(0))?.pieces.pieces.first ?? 0, to: peer(0), now: moment(1000))
+        #expect(offered(1001) == 79)
+    }
+
+    @Test func thoseWhoAreTooManyAreToldTheSameEachTime() {
+        let ledger = makeLedger { $0.maximumPeers = 1 }
+        _ = ledger.asked(by: peer(0), wanted: [], now: moment(0))
+        let first = ledger.asked(by: peer(1), wanted: [], now: moment(0))
+        #expect(first.pieces.isEmpty)
+        let piece = ledger.offer(to: peer(0))?.pieces.pieces.first ?? 0
+        ledger.pieceGiven(piece, to: peer(0), now: moment(1))
+        #expect(ledger.asked(by: peer(1), wanted: [], now: moment(2)) == first)
+    }
+
     @Test func offersAreBoundedAndDisjoint() {
         let ledger = makeLedger()
         let offers = (0..<5).map { ledger.asked(by: peer($0), wanted: [], now: moment(0)) }

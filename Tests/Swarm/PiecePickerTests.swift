@@ -396,17 +396,19 @@ private struct RandomFacts {
         for id in cancelled(plan) { open[id] = nil }
         for request in requests(plan) { check(request) }
         for kind in SourceKind.allCases {
-            let count = open.values.count { picker.sources[$0.source]?.kind == kind }
+            let count = open.values.count { source($0.source)?.kind == kind }
             if count > picker.settings.requestsInFlight {
                 violations.append("\(count) requests under way at a \(kind)")
             }
         }
     }
 
+    private func source(_ id: SourceID) -> PickerSource? { picker.sources.first { $0.id == id } }
+
     private mutating func check(_ request: PieceRequest) {
         started += 1
         open[request.id] = request
-        let source = picker.sources[request.source]
+        let source = source(request.source)
         if picker.verified.contains(request.piece) { violations.append("asked for verified \(request.piece)") }
         if source?.have.contains(request.piece) != true { violations.append("asked who has it not: \(request)") }
         if source?.isUsable(moment(now)) != true { violations.append("asked who rests: \(request)") }

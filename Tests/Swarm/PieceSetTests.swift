@@ -49,6 +49,8 @@ struct PieceSetTests {
         #expect(left.union(right).pieces == [1, 2, 3, 69])
         #expect(left.intersection(right).pieces == [2])
         #expect(left.subtracting(right).pieces == [1, 69])
+        #expect(left.meets(right))
+        #expect(!left.meets(right.subtracting(left)))
         #expect(PieceSet.all(pieceCount: 70).isComplete)
         #expect(PieceSet.all(pieceCount: 70).count == 70)
     }
@@ -57,16 +59,21 @@ struct PieceSetTests {
     func rarestAgreesWithCounting(seed: Int) {
         var generator = SeededGenerator(seed: UInt64(seed))
         let (pieceCount, sets) = (1 + generator.below(150), generator.below(12))
-        var (counter, counts) = (RarityCounter(pieceCount: pieceCount), [Int](repeating: 0, count: pieceCount))
-        for _ in 0..<sets {
-            let pieces = (0..<pieceCount).filter { _ in generator.below(3) > 0 }
-            counter.add(PieceSet(pieceCount: pieceCount, pieces: pieces))
-            for piece in pieces { counts[piece] += 1 }
+        var sources: [PickerSource] = []
+        for number in 0..<sets {
+            var source = PickerSource(SourceID(rawValue: UInt32(number)), .peer, pieceCount: pieceCount)
+            for piece in 0..<pieceCount where generator.below(3) > 0 { source.have.insert(piece) }
+            sources.append(source)
         }
-        let candidates = (0..<pieceCount).filter { _ in generator.below(2) == 0 }
-        let least = candidates.map { counts[$0] }.min()
-        let rarest = counter.rarest(of: PieceSet(pieceCount: pieceCount, pieces: candidates))
-        #expect(rarest.pieces == candidates.filter { counts[$0] == least })
+        let holders = sources.indices.filter { _ in generator.below(2) == 0 }
+        let wanted = (0..<pieceCount).filter { _ in generator.below(2) == 0 }
+        let rarest = RarestPieces(
+            of: PieceSet(pieceCount: pieceCount, pieces: wanted), at: holders, countedAt: Array(sources.indices),
+            sources)
+        let candidates = wanted.filter { piece in holders.contains { sources[$0].have.contains(piece) } }
+        let counts = candidates.map { piece in sources.count { $0.have.contains(piece) } }
+        let expected = zip(candidates, counts).filter { $0.1 == counts.min() }.map(\.0)
+        #expect((0..<rarest.count).map { rarest.piece(at: $0) } == expected)
     }
 
     @Test func layoutCutsTheLastPieceShort() throws {
