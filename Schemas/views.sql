@@ -199,7 +199,7 @@ CREATE TABLE pack_rows (
   manifest BLOB NOT NULL
 );
 
--- Where packs are: `stored`, or `lost` after that.
+-- Where packs are: `stored`, or `lost` or `removed` after that.
 CREATE TABLE pack_region_versions (
   build INTEGER NOT NULL,
   region TEXT NOT NULL,
@@ -295,6 +295,52 @@ CREATE TABLE worker_versions (
   PRIMARY KEY (name, from_sequence)
 ) WITHOUT ROWID;
 
+-- Builds that people want kept.
+CREATE TABLE pin_versions (
+  build INTEGER NOT NULL,
+  from_sequence INTEGER NOT NULL,
+  to_sequence INTEGER,
+  actor INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  PRIMARY KEY (build, from_sequence)
+) WITHOUT ROWID;
+
+-- Retired builds: `unused`, or `space` where a store was full.
+CREATE TABLE retirement_versions (
+  build INTEGER NOT NULL,
+  from_sequence INTEGER NOT NULL,
+  to_sequence INTEGER,
+  cause TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  remove_after INTEGER NOT NULL,
+  PRIMARY KEY (build, from_sequence)
+) WITHOUT ROWID;
+
+-- How full the regions' stores are.
+CREATE TABLE region_store_versions (
+  region TEXT NOT NULL,
+  from_sequence INTEGER NOT NULL,
+  to_sequence INTEGER,
+  used_bytes INTEGER NOT NULL,
+  free_bytes INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  PRIMARY KEY (region, from_sequence)
+) WITHOUT ROWID;
+
+-- The numbers that retention decides by, and whose full store stops the claims; one row at a time, of id 1.
+CREATE TABLE retention_versions (
+  id INTEGER NOT NULL,
+  from_sequence INTEGER NOT NULL,
+  to_sequence INTEGER,
+  kept_builds INTEGER,
+  kept_seconds INTEGER,
+  grace_seconds INTEGER,
+  full_percent INTEGER,
+  claims_stopped_by TEXT,
+  PRIMARY KEY (id, from_sequence)
+) WITHOUT ROWID;
+
 CREATE VIEW current_jobs AS
 SELECT * FROM job_versions WHERE to_sequence IS NULL;
 
@@ -312,6 +358,18 @@ SELECT * FROM region_level_versions WHERE to_sequence IS NULL;
 
 CREATE VIEW current_workers AS
 SELECT * FROM worker_versions WHERE to_sequence IS NULL;
+
+CREATE VIEW current_pins AS
+SELECT * FROM pin_versions WHERE to_sequence IS NULL;
+
+CREATE VIEW current_retirements AS
+SELECT * FROM retirement_versions WHERE to_sequence IS NULL;
+
+CREATE VIEW current_region_stores AS
+SELECT * FROM region_store_versions WHERE to_sequence IS NULL;
+
+CREATE VIEW current_retention AS
+SELECT * FROM retention_versions WHERE to_sequence IS NULL;
 
 -- Signs of life: the claim (counter 0), heartbeats, reports.
 CREATE VIEW heartbeats AS
@@ -366,11 +424,15 @@ FROM (
 CREATE VIEW builds AS
 SELECT j.id, j.name, j.app, j.commit_sha, j.repository, j.recipe, j.attempt, j.worker, j.manifest, j.raw_bytes,
   j.packed_bytes, j.region, j.created_at, j.ended_at AS built_at, j.actor,
-  (SELECT s.replication_status FROM build_replication_status s WHERE s.build = j.id) AS replication_status
+  (SELECT s.replication_status FROM build_replication_status s WHERE s.build = j.id) AS replication_status,
+  (SELECT a.name FROM actors a WHERE a.id = p.actor) AS pinned_by, p.reason AS pin_reason,
+  strftime('%Y-%m-%dT%H:%M:%fZ', x.time / 1000.0, 'unixepoch') AS retired_at, x.cause AS retirement_cause, strftime('%Y-%m-%dT%H:%M:%fZ', x.remove_after / 1000.0, 'unixepoch') AS remove_after
 FROM jobs j
+LEFT JOIN current_pins p ON p.build = j.id
+LEFT JOIN current_retirements x ON x.build = j.id
 WHERE j.status = 'succeeded';
 
--- Each build in each region: pending, stored, lost.
+-- Each build in each region: pending, stored, lost, removed.
 CREATE VIEW build_regions AS
 SELECT v.job AS build, r.app, g.name AS region, coalesce(p.status, 'pending') AS status,
   g.status AS region_status, strftime('%Y-%m-%dT%H:%M:%fZ', p.time / 1000.0, 'unixepoch') AS changed_at, coalesce(p.detail, '') AS detail
@@ -414,6 +476,16 @@ SELECT w.name, w.region,
 FROM current_workers w
 LEFT JOIN current_jobs j ON j.job = w.job AND j.status = 'running' AND j.worker = w.name;
 
+-- How full the regions' stores are: what packs take, and what is left for more.
+CREATE VIEW region_stores AS
+SELECT region, used_bytes, free_bytes, used_bytes * 100 / max(1, used_bytes + free_bytes) AS percent,
+  strftime('%Y-%m-%dT%H:%M:%fZ', time / 1000.0, 'unixepoch') AS reported_at
+FROM current_region_stores;
+
+-- The numbers that retention decides by (NULL: as this version has them), and whose full store stops the claims.
+CREATE VIEW retention AS
+SELECT kept_builds, kept_seconds, grace_seconds, full_percent, claims_stopped_by FROM current_retention;
+
 -- ---- A regional log
 
 -- What was taken over from the global log, appended. `position` is LOG/EPOCH/SEQUENCE/CHAIN where a proved one was reached.
@@ -424,7 +496,8 @@ CREATE TABLE adoption_rows (
   position TEXT NOT NULL
 );
 
--- Packs known here: wanted, stored, lost. `settled`: the job has succeeded. `since`: global.
+-- Packs known here: wanted, stored, lost, removed. `settled`: the job has succeeded. `since`: global.
+-- `retired_since` (global) and `remove_after`: the build is retired.
 CREATE TABLE pack_versions (
   build INTEGER NOT NULL,
   from_sequence INTEGER NOT NULL,
@@ -437,6 +510,8 @@ CREATE TABLE pack_versions (
   since INTEGER NOT NULL,
   status TEXT NOT NULL,
   detail TEXT NOT NULL,
+  retired_since INTEGER,
+  remove_after INTEGER,
   PRIMARY KEY (build, from_sequence)
 ) WITHOUT ROWID;
 
@@ -501,12 +576,12 @@ SELECT * FROM peer_versions WHERE to_sequence IS NULL;
 CREATE VIEW current_peer_apps AS
 SELECT * FROM peer_app_versions WHERE to_sequence IS NULL;
 
--- Packs known here: wanted, stored, lost. sources: regions that may have it, by comma.
+-- Packs known here: wanted, stored, lost, removed. sources: regions that may have it, by comma.
 CREATE VIEW packs AS
 SELECT p.build, p.app, p.status, p.attempt, p.settled, lower(hex(p.manifest)) AS manifest, p.packed_bytes, p.since,
   (SELECT coalesce(group_concat(region, ','), '') FROM (
     SELECT s.region FROM current_pack_sources s WHERE s.build = p.build ORDER BY s.region)) AS sources,
-  p.detail
+  p.detail, p.retired_since, strftime('%Y-%m-%dT%H:%M:%fZ', p.remove_after / 1000.0, 'unixepoch') AS remove_after
 FROM current_packs p;
 
 -- Neighbour regions, as the global log names them: live, silent, suspended, removed.

@@ -115,6 +115,17 @@ extension GlobalAPI {
         }
     }
 
+    /// The same with the time of the log.
+    func lookNow<T: Sendable>(
+        _ body: @escaping @Sendable (GlobalState, LogPosition, Timestamp) -> T
+    ) async throws(Problem) -> T {
+        do throws(EngineFailure) {
+            return try await engine.readNow(body)
+        } catch {
+            throw problem(error)
+        }
+    }
+
     func problem(_ failure: EngineFailure) -> Problem {
         switch failure.code {
         case .busy: Problem(.busy, failure.message)

@@ -26,8 +26,9 @@ struct PastReading: Sendable {
         let rows = try await reading.rows(
             """
             SELECT b.id, b.app, b.commit_sha, b.attempt, b.manifest, b.raw_bytes, b.packed_bytes, b.built_at,
-              s.replication_status, s.stored, s.missing
-            FROM builds b JOIN build_replication_status s ON s.build = b.id
+              s.replication_status, s.stored, s.missing, b.pinned_by, b.pin_reason, b.retired_at, b.retirement_cause,
+              b.remove_after, p.time AS pinned_at
+            FROM builds b LEFT JOIN current_pins p ON p.build = b.id JOIN build_replication_status s ON s.build = b.id
             WHERE \(conditions.joined(separator: " AND ")) ORDER BY b.id DESC LIMIT \(limit + 1)
             """, arguments, limit + 1
         ).rows
@@ -47,7 +48,20 @@ struct PastReading: Sendable {
         return BuildBody(
             id: id, app: app, commit: commit, attempt: attempt, manifest: manifest, rawBytes: raw, packedBytes: packed,
             succeededAt: built, replication: replication, stored: row.names("stored"), missing: row.names("missing"),
-            sequence: sequence)
+            pinned: Self.pin(row), retired: Self.retirement(row), sequence: sequence)
+    }
+
+    private static func pin(_ row: ViewRow) -> PinBody? {
+        guard let actor = row.text("pinned_by"), let at = row.integer("pinned_at") else { return nil }
+        return PinBody(
+            actor: actor, reason: row.text("pin_reason") ?? "", at: WireTime(Timestamp(milliseconds: at)))
+    }
+
+    private static func retirement(_ row: ViewRow) -> RetirementBody? {
+        guard let at = row.time("retired_at"), let end = row.time("remove_after"),
+            let cause = row.text("retirement_cause").flatMap({ RetirementCause(rawValue: $0) })
+        else { return nil }
+        return RetirementBody(at: at, cause: cause, removeAfter: end)
     }
 
     func regions() async throws(Problem) -> RegionList {
@@ -180,6 +194,12 @@ struct PastReading: Sendable {
             records[region]?.levels[app] = RegionLevel(
                 app: app, revision: revision, selected: count("selected"), healthy: count("healthy"),
                 failed: count("failed"), silent: count("silent"), detail: row.text("detail") ?? "")
+        }
+        for row in try await all("SELECT region, used_bytes, free_bytes FROM current_region_stores") {
+            guard let region = row.text("region").flatMap({ RegionName(rawValue: $0) }),
+                let used = row.number("used_bytes"), let free = row.number("free_bytes")
+            else { throw Self.unreadable("region_stores") }
+            records[region]?.store = StoreLevel(usedBytes: used, freeBytes: free)
         }
         return records
     }

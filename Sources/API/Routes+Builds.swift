@@ -11,6 +11,12 @@ extension GlobalAPI {
     func addBuildRoutes(to router: Router<ServingContext>) {
         router.get("/v1/builds", use: listBuilds)
         router.get("/v1/builds/{id}", use: showBuild)
+        router.post("/v1/builds/{id}/pin") { request, context in
+            try await changePin(request, context) { .pin($0, reason: $1) }
+        }
+        router.post("/v1/builds/{id}/unpin") { request, context in
+            try await changePin(request, context) { .unpin($0, reason: $1) }
+        }
         router.get("/v1/manifests/{digest}", use: showManifest)
         router.get("/v1/keys", use: showKeys)
     }
@@ -25,7 +31,7 @@ extension GlobalAPI {
             return try .json(list, at: list.sequence)
         }
         let most = settings.maximumScannedBuilds
-        let list = try await look { state, position in
+        let list = try await lookNow { state, position, now in
             var list = BuildList(builds: [], next: nil, sequence: position.sequence)
             let end = min(before ?? .max, state.queue.enqueued.rawValue &+ 1)
             var id = end
@@ -33,7 +39,7 @@ extension GlobalAPI {
                 id -= 1
                 let key = BuildID(rawValue: id)
                 guard let build = state.queue.builds[key], app == nil || build.app == app else { continue }
-                list.builds.append(BuildBody(key, build, in: state, sequence: position.sequence))
+                list.builds.append(BuildBody(key, build, in: state, sequence: position.sequence, now: now))
             }
             if id > 1 { list.next = BuildID(rawValue: id) }
             return list
@@ -44,13 +50,22 @@ extension GlobalAPI {
     @Sendable private func showBuild(_ request: Request, _ context: ServingContext) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
         let id = try context.id("id", as: BuildID.self)
-        let build = try await look { state, position in
-            state.queue.builds[id].map { BuildBody(id, $0, in: state, sequence: position.sequence) }
+        let build = try await lookNow { state, position, now in
+            state.queue.builds[id].map { BuildBody(id, $0, in: state, sequence: position.sequence, now: now) }
         }
         guard let build else {
             throw Problem(Refusal(.unknownBuild, "there is no build \(id): `drover builds` lists them"))
         }
         return try .json(build, at: build.sequence)
+    }
+
+    @Sendable private func changePin(
+        _ request: Request, _ context: ServingContext, _ command: (BuildID, String) -> RetentionCommand
+    ) async throws -> Response {
+        let id = try context.id("id", as: BuildID.self)
+        let body = try await request.strictBody(ReasonBody.self, settings.serving)
+        return try await done(
+            .retention(command(id, body.reason)), actor: request.actor(), key: request.idempotencyKey())
     }
 
     /// A signed manifest's bytes; their SHA-256 is the name they are asked by.

@@ -21,6 +21,8 @@ extension GlobalAPI {
         }
         router.post("/v1/regions/{name}/packs/{build}/stored", use: packStored)
         router.post("/v1/regions/{name}/packs/{build}/lost", use: packLost)
+        router.post("/v1/regions/{name}/packs/{build}/removed", use: packRemoved)
+        router.post("/v1/regions/{name}/store", use: reportStore)
         router.get("/v1/regions/{name}/peers", use: listPeers)
         router.get("/v1/regions/{name}/peers/{peer}/events", use: listPeerEvents)
     }
@@ -80,6 +82,21 @@ extension GlobalAPI {
         let body = try await request.strictBody(DetailBody.self, settings.serving)
         return try await done(
             .packLost(build, region: name, detail: body.detail), actor: .region(name), key: request.idempotencyKey())
+    }
+
+    @Sendable private func packRemoved(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let name = try context.name("name", as: RegionName.self)
+        let build = try context.id("build", as: BuildID.self)
+        _ = try await request.strictBody(EmptyBody.self, settings.serving)
+        return try await done(
+            .packRemoved(build, region: name), actor: .region(name), key: request.idempotencyKey())
+    }
+
+    @Sendable private func reportStore(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let name = try context.name("name", as: RegionName.self)
+        let body = try await request.strictBody(RegionStoreBody.self, settings.serving)
+        // A level is its own repeat: no key is remembered for it.
+        return try await done(.fleet(.regionStore(name, body.store)), actor: .region(name), key: nil)
     }
 
     /// The region's own list: the global log holds no row a peer.

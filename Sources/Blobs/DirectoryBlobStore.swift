@@ -137,7 +137,13 @@ package final class DirectoryBlobStore: BlobStore {
         }
     }
 
-    /// How full the file system is; retention decides by it.
+    /// Bytes that may be written yet; retention decides by it.
+    package func room() async throws(BlobFailure) -> UInt64 {
+        let free = try await capacity().freeBytes
+        return free > settings.minimumFreeBytes ? free - settings.minimumFreeBytes : 0
+    }
+
+    /// How full the file system is.
     package func capacity() async throws(BlobFailure) -> BlobCapacity {
         let directory = directory
         return try await threads.run { () throws(BlobFailure) in try StoreFiles.capacity(directory) }

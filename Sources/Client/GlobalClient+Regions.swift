@@ -45,6 +45,16 @@ extension GlobalClient {
             "/v1/regions/\(region)/packs/\(build)/lost", DetailBody(detail: detail), key: key)
     }
 
+    package func packRemoved(
+        _ region: RegionName, _ build: BuildID, key: String? = nil
+    ) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post("/v1/regions/\(region)/packs/\(build)/removed", EmptyBody(), key: key)
+    }
+
+    package func reportStore(_ region: RegionName, _ store: StoreLevel) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post("/v1/regions/\(region)/store", RegionStoreBody(store))
+    }
+
     /// The region's own list of its peers, as of a moment of the global log if one is named.
     package func peers(
         of region: RegionName, at moment: LogMoment? = nil

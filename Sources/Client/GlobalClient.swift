@@ -131,6 +131,14 @@ package struct GlobalClient: Sendable {
         try await connection.get("/v1/builds/\(id)")
     }
 
+    package func pin(_ id: BuildID, reason: String, key: String? = nil) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post("/v1/builds/\(id)/pin", ReasonBody(reason: reason), key: key)
+    }
+
+    package func unpin(_ id: BuildID, reason: String, key: String? = nil) async throws(ClientFailure) -> DoneAnswer {
+        try await connection.post("/v1/builds/\(id)/unpin", ReasonBody(reason: reason), key: key)
+    }
+
     /// A signed manifest's bytes; the caller checks the signature.
     package func manifest(_ digest: Digest) async throws(ClientFailure) -> Data {
         try await connection.data(Call(.get, "/v1/manifests/\(digest)")).bytes

@@ -64,6 +64,7 @@ package struct GlobalCodec: EventCodec {
         case .replication(let event): try event.encoded()
         case .targets(let event): try event.encoded()
         case .fleet(let event): try event.encoded()
+        case .retention(let event): try event.encoded()
         }
     }
 
@@ -83,6 +84,7 @@ package struct GlobalCodec: EventCodec {
         case .replication: return .replication(try ReplicationEvent(known, payload))
         case .targets: return .targets(try TargetsEvent(known, payload))
         case .fleet: return .fleet(try FleetEvent(known, payload))
+        case .retention: return .retention(try RetentionEvent(known, payload))
         case .region: throw known.misplaced(in: "a global log")
         }
     }
@@ -112,8 +114,13 @@ package struct RegionalCodec: EventCodec {
         guard let known = try EventType(known: type, revision: schemaRevision) else { return nil }
         switch known.family {
         case .log: return .log(try LogEvent(known, payload))
-        case .region: return try RegionEvent(known, payload)
-        case .queue, .replication, .targets, .fleet: throw known.misplaced(in: "a regional log")
+        case .region:
+            let event = try RegionEvent(known, payload)
+            guard event.schemaRevision <= schemaRevision else {
+                throw .malformed(known.name ?? "", "has fields of a later revision than \(schemaRevision)")
+            }
+            return event
+        case .queue, .replication, .targets, .fleet, .retention: throw known.misplaced(in: "a regional log")
         }
     }
 }

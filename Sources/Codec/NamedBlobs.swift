@@ -10,7 +10,7 @@ package func namedBlobs(
     switch known.family {
     case .queue: return (try? QueueEvent(known, bytes))?.namedBlobs ?? []
     case .region: return (try? RegionEvent(known, bytes))?.namedBlobs ?? []
-    case .log, .replication, .targets, .fleet: return []
+    case .log, .replication, .targets, .fleet, .retention: return []
     }
 }
 

@@ -16,7 +16,8 @@ package struct Drover: AsyncParsableCommand {
             """,
         subcommands: [
             BuildCommand.self, JobsCommand.self, JobCommand.self, CancelCommand.self, LogsCommand.self,
-            BuildsCommand.self, DeployCommand.self, RollbackCommand.self, StatusCommand.self, WatchCommand.self,
+            BuildsCommand.self, PinCommand.self, UnpinCommand.self, DeployCommand.self, RollbackCommand.self,
+            StatusCommand.self, WatchCommand.self,
             TargetsCommand.self, RegionsCommand.self, WorkersCommand.self, PeersCommand.self, LogCommand.self,
             QueryCommand.self, ReplayCommand.self, DiffCommand.self, BisectCommand.self, WhatIfCommand.self,
             ShrinkCommand.self, ExplainCommand.self, VerifyCommand.self, ExportCommand.self, ImportCommand.self,

@@ -136,7 +136,7 @@ struct LogsCommand: AsyncParsableCommand {
 
 struct BuildsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "builds", abstract: "List builds and where their packs are, newest first.")
+        commandName: "builds", abstract: "List builds, where their packs are and what keeps them, newest first.")
 
     @OptionGroup var server: ServerOptions
     @OptionGroup var past: PastOptions
@@ -147,12 +147,12 @@ struct BuildsCommand: AsyncParsableCommand {
         let list = try await server.client().builds(app: app, limit: limit, at: past.at)
         if server.json { return try Terminal.say(json: list) }
         past.say(list.sequence)
-        var table = Table(["BUILD", "COMMIT", "REPLICATION", "STORED IN", "SIZE", "PACKED", "BUILT"])
+        var table = Table(["BUILD", "COMMIT", "REPLICATION", "STORED IN", "SIZE", "PACKED", "BUILT", "RETENTION"])
         for build in list.builds {
             table.add([
                 build.name, String(build.commit.rawValue.prefix(12)), build.replication.rawValue,
                 build.stored.map(\.rawValue).joined(separator: ","), readable(bytes: build.rawBytes),
-                readable(bytes: build.packedBytes), build.succeededAt.text,
+                readable(bytes: build.packedBytes), build.succeededAt.text, build.retentionWords,
             ])
         }
         table.show(

@@ -102,10 +102,11 @@ struct RegionsCommand: AsyncParsableCommand {
         }
         let list = try await client.regions()
         if server.json { return try Terminal.say(json: list) }
-        var table = Table(["REGION", "STATUS", "APPS", "ENDPOINT"])
+        var table = Table(["REGION", "STATUS", "STORE", "APPS", "ENDPOINT"])
         for region in list.regions {
             let apps = region.levels.map { "\($0.app) \($0.healthy)/\($0.selected) at \($0.revision)" }
-            table.add(["\(region.name)", region.status.rawValue, apps.joined(separator: ", "), region.endpoint])
+            let store = region.store.map { "\($0.percent) % full" } ?? ""
+            table.add(["\(region.name)", region.status.rawValue, store, apps.joined(separator: ", "), region.endpoint])
         }
         table.show(emptyNote: "no regions yet: projector region --name NAME --control URL")
     }

@@ -108,14 +108,15 @@ extension Console {
             cell(t.app), cell(t.scope), cell(t.revision), cell(t.build),
             cell(bar(sum(t.regions, 'healthy'), sum(t.regions, 'selected'))), cell(t.actor), cell(t.reason)]),
             'Nothing is deployed yet.');
-          table('builds', ['Build', 'Commit', 'Replication', 'Stored in', 'Size', ''], builds.builds.map(b => [
+          table('builds', ['Build', 'Commit', 'Replication', 'Stored in', 'Kept', 'Size', ''], builds.builds.map(b => [
             cell(b.name), cell(b.commit.slice(0, 12)), cell(b.replication, b.replication), cell(b.stored.join(', ')),
-            cell(bytes(b.raw_bytes)), cell(deployButton(b))]), 'Nothing is built yet.');
+            cell(b.retired ? 'retired' : b.kept?.reason), cell(bytes(b.raw_bytes)),
+            cell(b.retired ? '' : deployButton(b))]), 'Nothing is built yet.');
           table('jobs', ['Job', 'App', 'Commit', 'Status', 'Stage', 'Worker', 'Created'], jobs.jobs.map(j => [
             cell(j.id), cell(j.app), cell(j.commit.slice(0, 12)), cell(j.status, j.status),
             cell(j.reason ?? j.stage), cell(j.worker), cell(j.created_at)]), 'No jobs yet.');
-          table('regions', ['Region', 'Status', 'Apps'], status.regions.map(r => [
-            cell(r.name), cell(r.status, r.status),
+          table('regions', ['Region', 'Status', 'Store', 'Apps'], status.regions.map(r => [
+            cell(r.name), cell(r.status, r.status), cell(r.store ? `${r.store.percent} % full` : ''),
             cell(r.levels.map(l => `${l.app} ${l.healthy}/${l.selected}`).join(', '))]), 'No region has joined yet.');
         };
         const loop = async () => {

@@ -91,8 +91,10 @@ struct Mirror: Service {
         case .look:
             let (here, seen) = (name, work.seen)
             do throws(EngineFailure) {
-                let changes = try await engine.read { state, _ in state.mirrorChanges(after: seen, here: here) }
-                for name in work.learned(changes) { shelf.remove(name) }
+                let (changes, logTime) = try await engine.readNow { state, _, now in
+                    (state.mirrorChanges(after: seen, here: here), now)
+                }
+                for name in work.learned(changes, logTime: logTime, now: now) { shelf.remove(name) }
             } catch {
                 logger.warning("the mirror waits for the engine", metadata: ["failure": "\(error)"])
                 return error.code != .stopped
@@ -123,6 +125,8 @@ struct Mirror: Service {
             try await upstream.packStored(build, attempt, manifest: digest)
         case .effect(.reportLost(let build)):
             try await upstream.packLost(build, detail: "missing or damaged in the store of \(name)")
+        case .effect(.remove(let build, let app, _)): try await remove(PackName(app: app, build: build))
+        case .effect(.reportRemoved(let build)): try await upstream.packRemoved(build)
         case .offer(let pack): try await offer(pack)
         }
     }
@@ -197,6 +201,18 @@ struct Mirror: Service {
             throw BlobFailure(.notFound, "none of the regions \(regions.map(\.rawValue)) answers")
         }
         return mirrors
+    }
+
+    // MARK: Retired builds
+
+    /// Nobody begins to fetch it any more; who has begun has the file open, and comes to its end. The log says that it is
+    /// removed when it is.
+    private func remove(_ pack: PackName) async throws {
+        shelf.remove(pack)
+        try await keeper.remove(pack.build)
+        let outcome = try await engine.submit(
+            .packRemoved(pack.build), actor: .projector("mirror"), isDerived: true)
+        if case .refused(let refusal, _) = outcome { throw refusal }
     }
 
     // MARK: Offers

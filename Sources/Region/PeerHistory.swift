@@ -54,7 +54,8 @@ struct PeerHistory: Sendable {
             if name == peer { isThere = true }
             return name == peer
         case .taken(.target, at: _)?: return isThere
-        case .log?, .taken?, .followed?, .refollowed?, .packStored?, .packLost?, nil: return false
+        case .log?, .taken?, .followed?, .refollowed?, .packStored?, .packLost?, .packRemoved?, nil:
+            return false
         }
     }
 }

@@ -42,7 +42,9 @@ struct RegionPast: Sendable {
             switch event {
             case .taken(_, let sequence): adopted = sequence
             case .followed(let position), .refollowed(let position): adopted = position.sequence
-            case .log, .packStored, .packLost, .peerEnrolled, .peerChanged, .peerSilent, .peerReturned, nil: break
+            case .log, .packStored, .packLost, .packRemoved, .peerEnrolled, .peerChanged, .peerSilent, .peerReturned,
+                nil:
+                break
             }
             switch moment {
             case .sequence(let sequence): if adopted <= sequence { found = header.sequence }

@@ -29,18 +29,22 @@ package struct RegionConfiguration: Sendable {
     package var mirrorPort: Int
     /// Where others reach the mirror, as in `http://10.0.0.1:7171`; nil for the advertised host and the bound port.
     package var mirrorAdvertise: String?
+    /// What packs may take at most; nil for all that the disk has free.
+    package var storeBytes: UInt64?
     /// Seed of the swarm's random choices, and of rests.
     package var swarmSeed: UInt64
     package var serving: ServingSettings
 
     package init(
         name: RegionName, directory: String, host: String = "127.0.0.1", port: Int = 0, advertise: String? = nil,
+        storeBytes: UInt64? = nil,
         mirrorHost: String? = nil, mirrorPort: Int = 0, mirrorAdvertise: String? = nil, swarmSeed: UInt64,
         serving: ServingSettings = ServingSettings()
     ) {
         (self.name, self.directory, self.host, self.port) = (name, directory, host, port)
         (self.mirrorHost, self.mirrorPort, self.mirrorAdvertise) = (mirrorHost, mirrorPort, mirrorAdvertise)
         (self.advertise, self.swarmSeed, self.serving) = (advertise, swarmSeed, serving)
+        self.storeBytes = storeBytes
     }
 }
 
@@ -134,6 +138,9 @@ package struct RegionService: Service {
                     endpoint: configuration.advertise ?? address, engine: engine, upstream: upstream, keys: keys,
                     keeper: keeper, ready: ready, seed: configuration.swarmSeed, logger: logger),
                 LevelReporter(engine: engine, upstream: upstream, clock: clock, logger: logger),
+                StoreReporter(
+                    engine: engine, upstream: upstream, store: keeper.store, maximumBytes: configuration.storeBytes,
+                    logger: logger),
             ]
         }
     }

@@ -14,6 +14,8 @@ package protocol RegionUpstream: Sendable {
         _ build: BuildID, _ attempt: AttemptNumber, manifest: Digest
     ) async throws(ClientFailure)
     func packLost(_ build: BuildID, detail: String) async throws(ClientFailure)
+    func packRemoved(_ build: BuildID) async throws(ClientFailure)
+    func reportStore(_ store: StoreLevel) async throws(ClientFailure)
     /// The pack that a worker uploaded here is not what its manifest says: its attempt has failed.
     func uploadFailed(_ job: JobID, _ attempt: AttemptNumber, detail: String) async throws(ClientFailure)
     /// Whether nothing more can come of an attempt: its job has failed, or another attempt's pack is the build.
@@ -56,6 +58,14 @@ package struct HTTPUpstream: RegionUpstream {
 
     package func packLost(_ build: BuildID, detail: String) async throws(ClientFailure) {
         _ = try await client.packLost(name, build, detail: detail)
+    }
+
+    package func packRemoved(_ build: BuildID) async throws(ClientFailure) {
+        _ = try await client.packRemoved(name, build)
+    }
+
+    package func reportStore(_ store: StoreLevel) async throws(ClientFailure) {
+        _ = try await client.reportStore(name, store)
     }
 
     package func uploadFailed(_ job: JobID, _ attempt: AttemptNumber, detail: String) async throws(ClientFailure) {

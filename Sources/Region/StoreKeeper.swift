@@ -79,6 +79,16 @@ struct StoreKeeper: Sendable {
         }
     }
 
+    // MARK: Retired builds
+
+    /// Drops what is here of a build: packs, uploads and output. Its manifest stays: this region's log names it, and a
+    /// backup carries every blob that its log names. May be repeated after a crash.
+    func remove(_ build: BuildID) async throws(BlobFailure) {
+        try await abandon { $0.job == build }
+        try await drop(below: "packs/\(build)/") { _ in true }
+        try await drop(below: "logs/\(build)/") { _ in true }
+    }
+
     // MARK: Other branches
 
     /// Drops what the global log does not know at this position, before the region goes back to it: the numbers of

@@ -18,7 +18,7 @@ extension Simulation {
         isCalm = true
         world.note("world", "calm")
         world.network.calm()
-        for region in regions { region.isFull = false }
+        for region in regions { (region.isFull, region.storeBytes) = (false, 1 << 50) }
         for worker in workers { worker.slowness = 1 }
         for node in world.nodes { node.pausedUntil = min(node.pausedUntil, world.now) }
         revive()
@@ -88,7 +88,19 @@ extension Simulation {
                 return ("every-region-returns", "region \(region.name) is not live")
             }
         }
+        for build in checks.retention.retired.sorted() { if let problem = unsettled(build) { return problem } }
         for peer in peers { if let problem = unsettled(peer) { return problem } }
+        return nil
+    }
+
+    /// A retired build is gone everywhere.
+    private func unsettled(_ build: BuildID) -> (rule: String, detail: String)? {
+        for region in regions where region.packs.keys.contains(where: { $0.build == build }) {
+            return ("retired-builds-go", "\(region.name) still has build \(build)")
+        }
+        guard checks.targets.stored[build]?.isEmpty ?? true else {
+            return ("retired-builds-go", "build \(build) is still said to be in \(checks.targets.stored[build] ?? [])")
+        }
         return nil
     }
 

@@ -26,6 +26,10 @@ package enum Canary: String, CaseIterable, Sendable {
     case lyingDisk = "lying-disk"
     /// Regions say that they have read a pack back, and have not looked.
     case blindMirror = "blind-mirror"
+    /// Retires the build to roll back to as soon as there is one.
+    case retiresPrevious = "retires-previous"
+    /// Regions say that they have removed a pack, and have not.
+    case lazyRemoval = "lazy-removal"
     /// A peer that is woken before its moment, as its clock was ahead, is never woken again.
     case forgetsWakes = "forgets-wakes"
 }
@@ -43,7 +47,8 @@ extension Optional<Canary> {
         case .unreplicated?: Self.maker(of: Unreplicated.self)
         case .forgetsBuilds?: Self.maker(of: ForgetsBuilds.self)
         case .forgetsCancels?: Self.maker(of: ForgetsCancels.self)
-        case .lyingDisk?, .blindMirror?, .forgetsWakes?, nil: nil
+        case .retiresPrevious?: Self.maker(of: RetiresPrevious.self)
+        case .lyingDisk?, .blindMirror?, .lazyRemoval?, .forgetsWakes?, nil: nil
         }
     }
 
@@ -171,6 +176,15 @@ private enum Unreplicated: Mutant {
         world.replication = replication
         return state.targets.decide(command, world: world, context: context)
             .map(GlobalEvent.targets, GlobalAnswer.targets)
+    }
+}
+
+private enum RetiresPrevious: Mutant {
+    static func told(_ events: [GlobalEvent], _ state: GlobalState) -> [GlobalEvent] {
+        guard case .targets(.targetChanged(let target, .deploy, _))? = events.first,
+            let old = target.previous?.build, state.retention.retired[old] == nil
+        else { return events }
+        return events + [.retention(.retired(old, .unused, removeAfter: .zero))]
     }
 }
 

@@ -72,7 +72,8 @@ final class Client {
 
     private func choose() -> GlobalCommand? {
         switch world.below(100) {
-        case ..<48: .queue(.enqueue(request()))
+        case ..<46: .queue(.enqueue(request()))
+        case ..<48: pin()
         case ..<58: cancel()
         case ..<82: deploy()
         case ..<87: .targets(.deploy(DeployRequest(app: app, build: nil, scope: scope(), reason: "back")))
@@ -102,6 +103,16 @@ final class Client {
         }
         return commit
     }()
+
+    /// Pins what is built, or lets go of what is pinned.
+    private func pin() -> GlobalCommand? {
+        guard simulation.plan.retention != nil else { return .queue(.enqueue(request())) }
+        if world.happens(perMille: 400), let build = world.pick(simulation.checks.retention.pinned.sorted()) {
+            return .retention(.unpin(build, reason: "not needed"))
+        }
+        guard let build = world.pick(simulation.checks.queue.succeeded[app] ?? []) else { return nil }
+        return .retention(.pin(build, reason: "wanted"))
+    }
 
     private func cancel() -> GlobalCommand? {
         let open = simulation.checks.queue.open

@@ -76,6 +76,8 @@ final class GlobalNode {
     var onFrozen: () -> Void = {}
     /// The next start begins a new epoch.
     var newEpochReason: String?
+    /// Said to the log at every start, as the product's flags are.
+    var retention: RetentionSettings?
     private let feedLimits: FeedLimits
     private(set) var heard: [RegionName: HeardTimes] = [:]
     private(set) var starts = HeardTimes()
@@ -105,6 +107,7 @@ final class GlobalNode {
         host.start { [self] in
             newEpochReason = nil
             world.notes?.globalStarted()
+            if let retention { command(.retention(.changeSettings(retention)), actor: .system) { _ in } }
             for plan in globalPlans + [regionSilencePlan(presence)] {
                 ProjectorRunner(plan, world: world, host: host) { [self] in submit($0, answer: $1) }.run()
             }

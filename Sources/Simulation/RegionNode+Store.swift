@@ -8,11 +8,12 @@ extension RegionNode {
     private static let lookMilliseconds: Int64 = 20
     private static let restMilliseconds: Int64 = 1000
     private static let checkMilliseconds: Int64 = 15_000
+    private static let reportMilliseconds: Int64 = 10_000
 
     // MARK: Uploads
 
     func upload(_ facts: PackFacts, answer: @escaping (UploadAnswer) -> Void) {
-        guard !isFull else { return answer(.full) }
+        guard !isFull, hasRoom(facts) else { return answer(.full) }
         world.after(milliseconds: world.among(5...400), on: node) { [self] in
             packs[StoredKey(build: facts.build, attempt: facts.attempt)] = StoredPack(facts: facts, isSound: true)
             answer(.taken)
@@ -41,8 +42,9 @@ extension RegionNode {
 
     private func look() {
         let seen = mirror.seen
-        host.read { [self] state, _, _ in
-            for name in mirror.learned(state.mirrorChanges(after: seen, here: name)) { shelf[name] = nil }
+        host.read { [self] state, _, now in
+            let changes = state.mirrorChanges(after: seen, here: name)
+            for name in mirror.learned(changes, logTime: now, now: node.monotonic) { shelf[name] = nil }
             goOn()
         }
     }
@@ -77,6 +79,9 @@ extension RegionNode {
             tell("pack lost", .packLost(build, region: name, detail: "missing or damaged")) {
                 then($0?.isAccepted == true)
             }
+        case .effect(.remove(let build, let app, _)): remove(PackName(app: app, build: build), then)
+        case .effect(.reportRemoved(let build)):
+            tell("pack removed", .packRemoved(build, region: name)) { then($0?.isAccepted == true) }
         case .offer(let pack):
             withManifest(pack.manifest, then) { [self] in offer($0, pack, then) }
         }
@@ -165,7 +170,7 @@ extension RegionNode {
         _ facts: PackFacts, _ key: StoredKey, from regions: [RegionName], _ then: @escaping (Bool) -> Void
     ) {
         if packs[key] != nil { return verifyCopy(facts, key, then) }
-        guard !isFull else { return then(false) }
+        guard !isFull, hasRoom(facts) else { return then(false) }
         let sources = neighbours.filter { regions.contains($0.name) }
         copy(facts, key, from: sources[...], then)
     }
@@ -198,6 +203,41 @@ extension RegionNode {
                 then(false)
             }
         }
+    }
+
+    // MARK: Retired builds
+
+    private func remove(_ pack: PackName, _ then: @escaping (Bool) -> Void) {
+        shelf[pack] = nil
+        world.after(milliseconds: world.among(1...50), on: node) { [self] in
+            if !isLazy {
+                world.noteRemoval(of: pack.build, by: self)
+                packs = packs.filter { $0.key.build != pack.build }
+            }
+            submit(.packRemoved(pack.build), projector: "mirror", then: then)
+        }
+    }
+
+    private func hasRoom(_ facts: PackFacts) -> Bool { usedBytes + facts.packedBytes <= storeBytes }
+
+    private var usedBytes: UInt64 { packs.values.reduce(0) { $0 + $1.facts.packedBytes } }
+
+    /// Tells how full the store is, as the product does: what is proved here, over what it may take.
+    func reportStore(_ told: ToldStore) {
+        host.read { [self] state, _, _ in
+            var told = told
+            let used = state.storedBytes
+            let level = StoreLevel(usedBytes: used, freeBytes: storeBytes > used ? storeBytes - used : 0)
+            guard let news = told.looked(at: level, follows: state.position?.epoch) else { return reportLater(told) }
+            tell("report store", .fleet(.regionStore(name, news))) { [self] answer in
+                if case .accepted? = answer { told.told(news) }
+                reportLater(told)
+            }
+        }
+    }
+
+    private func reportLater(_ told: ToldStore) {
+        world.after(milliseconds: Self.reportMilliseconds, on: node) { [self] in reportStore(told) }
     }
 
     // MARK: Offers and checks

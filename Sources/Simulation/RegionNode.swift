@@ -33,6 +33,10 @@ final class RegionNode {
     var packs: [StoredKey: StoredPack] = [:]
     var manifests: [Digest: PackFacts] = [:]
     var isFull = false
+    /// What its packs may take.
+    var storeBytes: UInt64 = 1 << 50
+    /// A planted bug: it says that it has removed a pack, and has not.
+    var isLazy = false
     /// A planted bug: it says that it has read a pack back, and has not looked.
     var isBlind = false
 
@@ -89,6 +93,7 @@ final class RegionNode {
             perform(levels.started())
             lookAgain()
             checkStore()
+            reportStore(ToldStore())
         }
     }
 

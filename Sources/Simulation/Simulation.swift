@@ -124,9 +124,12 @@ package final class Simulation {
             if isFailed { checks.failed(key) } else { checks.submitted(key) }
         }
         global.onFrozen = { [unowned self] in globalFroze() }
+        if options.history.isEmpty { global.retention = plan.retention }
         if options.canary == .lyingDisk { global.host.store.lieAboutFlushes() }
         for region in regions {
             region.isBlind = options.canary == .blindMirror
+            region.isLazy = options.canary == .lazyRemoval
+            region.storeBytes = plan.storeBytes
             region.host.slowFlushPerMille = plan.slowFlushPerMille
             regionChecks[region.name] = RegionChecks()
             region.host.observe = { [unowned self, unowned region] in observe($0, of: region) }
@@ -280,6 +283,8 @@ extension World {
         readBacks.insert(ReadBackFact(manifest: manifest, region: region))
     }
 
+    func noteRemoval(of build: BuildID, by region: RegionNode) { notes?.removes(build, region) }
+
     func noteAssigned(_ assignments: [Assignment], by region: RegionNode) {
         notes?.assigned(assignments, by: region)
     }
@@ -295,6 +300,16 @@ extension Simulation {
             lost.targets(of: revision) + [checks.targets.issued[revision]].compactMap { $0 }
         }
         if let (rule, detail) = problem ?? nil { world.broken(rule, "\(region.name): \(detail)") }
+    }
+
+    /// A pack leaves a store. A region that follows a branch which a restore cut off is not to blame.
+    func removes(_ build: BuildID, _ region: RegionNode) {
+        guard !plan.restores, options.history.isEmpty else { return }
+        if !checks.retention.retired.contains(build) {
+            world.broken("kept-builds-stay", "\(region.name) removes build \(build), which is not retired")
+        } else if let use = checks.targets.use(of: build) {
+            world.broken("kept-builds-stay", "\(region.name) removes build \(build), and \(use) names it")
+        }
     }
 
     /// One copy of an app, of a build that a target named, verified here.

@@ -10,6 +10,10 @@ struct WorldPlan {
     var apps = 2
     var clients = 2
     var settings = Settings()
+    /// Nil in a world that keeps what it builds.
+    var retention: RetentionSettings?
+    /// What a region's packs may take.
+    var storeBytes: UInt64 = 1 << 50
     /// The regions' own start.
     var stateHashEvents: UInt64 = 100_000
     var feedFacts = 1000
@@ -26,6 +30,7 @@ struct WorldPlan {
     var restores = false
 
     init(seed: UInt64) {
+        chooseRetention(seed: seed)
         var generator = SeededGenerator(seed: seed ^ 0x5157_0f1a)
         func below(_ bound: Int) -> Int { generator.below(bound) }
         regions = 1 + below(3)
@@ -61,5 +66,19 @@ struct WorldPlan {
         slowPerMille = [0, 5, 50][below(3)]
         slowFlushPerMille = [0, 0, 20][below(3)]
         restores = below(3) == 0
+    }
+
+    /// By chance of its own: what else a seed makes of the world stays.
+    private mutating func chooseRetention(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed ^ 0x2e7e_4710)
+        func below(_ bound: Int) -> Int { generator.below(bound) }
+        guard below(3) != 0 else { return }
+        var chosen = RetentionSettings()
+        chosen.keptBuilds = UInt32(1 + below(4))
+        chosen.keptSeconds = [0, 10, 60][below(3)]
+        chosen.graceSeconds = [0, 5, 60][below(3)]
+        retention = chosen
+        // Packs have 64 KiB to 512 KiB.
+        if below(2) == 0 { storeBytes = UInt64(8 + below(40)) << 18 }
     }
 }

@@ -16,6 +16,12 @@ package struct BuildBody: Hashable, Sendable, Codable {
     package var stored: [RegionName]
     /// Live regions that lack it.
     package var missing: [RegionName]
+    /// Nil where nobody wants it kept.
+    package var pinned: PinBody?
+    /// Nil where it is not retired.
+    package var retired: RetirementBody?
+    /// What keeps it, by the hour of the answer; nil where nothing does, and of the past.
+    package var kept: KeptBody?
     package var sequence: LogSequence
 
     package enum CodingKeys: String, CodingKey {
@@ -23,10 +29,11 @@ package struct BuildBody: Hashable, Sendable, Codable {
         case rawBytes = "raw_bytes"
         case packedBytes = "packed_bytes"
         case succeededAt = "succeeded_at"
-        case replication, stored, missing, sequence
+        case replication, stored, missing, pinned, retired, kept, sequence
     }
 
-    package init(_ id: BuildID, _ build: Build, in state: GlobalState, sequence: LogSequence) {
+    /// - Parameter now: a time of the log.
+    package init(_ id: BuildID, _ build: Build, in state: GlobalState, sequence: LogSequence, now: Timestamp) {
         (self.id, app, name) = (id, build.app, "\(build.app)/\(id)")
         (commit, attempt, manifest) = (build.commit, build.attempt, build.pack.manifest)
         (rawBytes, packedBytes) = (build.pack.rawBytes, build.pack.packedBytes)
@@ -35,18 +42,24 @@ package struct BuildBody: Hashable, Sendable, Codable {
         replication = state.replicationStatus(id)
         stored = state.replication.packs[id]?.stored ?? []
         missing = state.replication.missing(id, over: live)
+        pinned = state.retention.pins[id].map { PinBody($0) }
+        retired = state.retention.retired[id].map { RetirementBody($0) }
+        if retired == nil, let reason = state.keptReason(id, now: now) {
+            kept = KeptBody(reason: reason, until: state.youngUntil(id, reason).map { WireTime($0) })
+        }
         self.sequence = sequence
     }
 
     package init(
         id: BuildID, app: AppName, commit: CommitID, attempt: AttemptNumber, manifest: Digest, rawBytes: UInt64,
         packedBytes: UInt64, succeededAt: WireTime, replication: ReplicationStatus, stored: [RegionName],
-        missing: [RegionName], sequence: LogSequence
+        missing: [RegionName], pinned: PinBody?, retired: RetirementBody?, sequence: LogSequence
     ) {
         (self.id, self.app, name) = (id, app, "\(app)/\(id)")
         (self.commit, self.attempt, self.manifest) = (commit, attempt, manifest)
         (self.rawBytes, self.packedBytes, self.succeededAt) = (rawBytes, packedBytes, succeededAt)
         (self.replication, self.stored, self.missing, self.sequence) = (replication, stored, missing, sequence)
+        (self.pinned, self.retired) = (pinned, retired)
     }
 }
 

@@ -120,9 +120,11 @@ extension RefusalCode {
         case .limitReached: 429
         case .notLeader: 503
         case .unknownJob, .unknownWorker, .unknownRegion, .unknownPeer, .unknownBuild, .unknownDeployment: 404
-        case .jobEnded, .buildGone, .regionRemoved, .deploymentEnded: 410
+        case .jobEnded, .buildGone, .buildRetired, .regionRemoved, .deploymentEnded: 410
         case .revisionConflict: 412
+        case .storeFull: 507
         case .levelTooLow, .staleAttempt, .leaseNotOver, .artifactMismatch, .workerDraining, .regionSuspended,
+            .buildKept,
             .notReplicated, .noRegion, .appLocked, .noPrevious, .alreadyTarget, .forked, .outOfOrder:
             409
         }

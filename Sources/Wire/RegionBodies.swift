@@ -35,16 +35,53 @@ package struct PackStoredBody: WireRequest, Hashable {
     package init(attempt: AttemptNumber, manifest: Digest) { (self.attempt, self.manifest) = (attempt, manifest) }
 }
 
+/// `POST /v1/regions/{name}/store`: what its packs take, and what is left for more.
+package struct RegionStoreBody: WireRequest, Hashable {
+    package var usedBytes: UInt64
+    package var freeBytes: UInt64
+
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case usedBytes = "used_bytes"
+        case freeBytes = "free_bytes"
+    }
+
+    package static var fields: [String] { CodingKeys.allCases.map(\.rawValue) }
+
+    package init(_ store: StoreLevel) { (usedBytes, freeBytes) = (store.usedBytes, store.freeBytes) }
+
+    package var store: StoreLevel { StoreLevel(usedBytes: usedBytes, freeBytes: freeBytes) }
+}
+
+/// How full a region's store is.
+package struct StoreBody: Hashable, Sendable, Codable {
+    package var usedBytes: UInt64
+    package var freeBytes: UInt64
+    package var percent: UInt32
+
+    package enum CodingKeys: String, CodingKey {
+        case usedBytes = "used_bytes"
+        case freeBytes = "free_bytes"
+        case percent
+    }
+
+    package init(_ store: StoreLevel) {
+        (usedBytes, freeBytes, percent) = (store.usedBytes, store.freeBytes, store.percent)
+    }
+}
+
 package struct RegionBody: Hashable, Sendable, Codable {
     package var name: RegionName
     package var status: RegionStatus
     package var endpoint: String
     /// By app.
     package var levels: [RegionLevel]
+    /// Nil until it has said so.
+    package var store: StoreBody?
 
     package init(name: RegionName, _ record: RegionRecord) {
         (self.name, status, endpoint) = (name, record.status, record.endpoint)
         levels = record.levels.values.sorted { $0.app < $1.app }
+        store = record.store.map { StoreBody($0) }
     }
 }
 

@@ -13,6 +13,7 @@ struct EverythingCommand: AsyncParsableCommand {
 
     @OptionGroup var options: CommonOptions
     @OptionGroup var decisions: DecisionOptions
+    @OptionGroup var retention: RetentionOptions
     @OptionGroup var backup: BackupOptions
     @OptionGroup var snapshots: SnapshotOptions
 
@@ -40,8 +41,8 @@ struct EverythingCommand: AsyncParsableCommand {
         var globalPlace = place
         globalPlace.data = place.data + "/global"
         let global = try await GlobalRole(
-            place: globalPlace, decisions: decisions, backup: backup, snapshots: snapshots, settings: settings,
-            logger: logger,
+            place: globalPlace, decisions: decisions, retention: retention, backup: backup, snapshots: snapshots,
+            settings: settings, logger: logger,
             missing: { fleet.missing }
         ) { fleet.globalIsBound($0) }
         let announcing = ReadyAnnouncer(fleet: fleet, file: place.readyFile)

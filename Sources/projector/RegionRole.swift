@@ -35,6 +35,9 @@ struct RegionCommandLine: AsyncParsableCommand {
             valueName: "host:port"))
     var mirrorAdvertise: String?
 
+    @Option(help: "What packs may take of the disk, in megabytes; all that is free otherwise.")
+    var storeMegabytes: UInt32?
+
     @OptionGroup var backup: BackupOptions
 
     func run() async throws {
@@ -54,10 +57,11 @@ struct RegionCommandLine: AsyncParsableCommand {
         let engine = try EngineService<Regional>(
             store: log, codec: RegionalCodec(), clock: clock, configuration: configuration, logger: logger)
         let metrics = MetricsRegistry()
+        let storeBytes = try settings.number(storeMegabytes, "store-megabytes").map { UInt64($0) << 20 }
         let service = RegionService(
             configuration: RegionConfiguration(
                 name: name, directory: place.data, host: place.listen.host, port: place.listen.port,
-                advertise: place.advertise.map { "http://\($0)" }, mirrorHost: mirror?.host,
+                advertise: place.advertise.map { "http://\($0)" }, storeBytes: storeBytes, mirrorHost: mirror?.host,
                 mirrorPort: mirror?.port ?? 0,
                 mirrorAdvertise: try settings.text(mirrorAdvertise, "mirror-advertise").map {
                     "http://\(try HostPort($0, flag: "mirror-advertise"))"

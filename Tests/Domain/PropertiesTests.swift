@@ -81,7 +81,7 @@ struct ReplayTests {
     private func isLossy(_ command: GlobalCommand) -> Bool {
         switch command {
         case .queue(.heartbeat), .fleet(.regionReport): true
-        case .queue, .targets, .fleet, .packStored, .packLost, .changeSettings: false
+        case .queue, .targets, .fleet, .packStored, .packLost, .packRemoved, .retention, .changeSettings: false
         }
     }
 

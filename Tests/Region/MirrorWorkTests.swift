@@ -38,7 +38,7 @@ struct MirrorWorkTests {
     @Test("builds that fail never hold up the others, and rest longer and longer, each its own time")
     func failing() {
         var work = MirrorWork(seed: 7)
-        _ = work.learned(changes((1...4).map(copy)))
+        _ = work.learned(changes((1...4).map(copy)), logTime: .zero, now: 0)
         var (tries, now) = ([BuildID: [Int64]](), Int64(0))
         while now < 3_600_000 {
             for step in work.next(now: now) {
@@ -47,7 +47,7 @@ struct MirrorWorkTests {
             }
             now += 500
         }
-        _ = work.learned(changes([copy(5)]))
+        _ = work.learned(changes([copy(5)]), logTime: .zero, now: 0)
         #expect(work.next(now: now).map(\.build) == [build(5)], "the fifth is begun at once")
         for times in tries.values {
             let rests = zip(times, times.dropFirst()).map { $1 - $0 }
@@ -57,12 +57,24 @@ struct MirrorWorkTests {
         #expect(Set(tries.values).count == 4, "they do not try again in step")
     }
 
+    @Test("a retired pack is removed when its grace is over, in log time, and not before")
+    func removal() {
+        var work = MirrorWork(seed: 7)
+        let removal = MirrorChange(
+            build: build(1), pack: pack(1, .stored),
+            effect: .remove(build(1), app: web, after: Timestamp(milliseconds: 90_000)))
+        _ = work.learned(changes([removal]), logTime: Timestamp(milliseconds: 60_000), now: 5000)
+        let isRemoval = { (step: MirrorStep) in if case .effect(.remove) = step { true } else { false } }
+        #expect(!work.next(now: 34_999).contains(where: isRemoval))
+        #expect(work.next(now: 35_000).contains(where: isRemoval))
+    }
+
     @Test("uploads have slots of their own, beside copies that never end")
     func slots() {
         var work = MirrorWork(seed: 1)
-        _ = work.learned(changes((1...9).map(copy)))
+        _ = work.learned(changes((1...9).map(copy)), logTime: .zero, now: 0)
         #expect(work.next(now: 0).count == 4)
-        _ = work.learned(changes([verify(10), stored(11)]))
+        _ = work.learned(changes([verify(10), stored(11)]), logTime: .zero, now: 0)
         #expect(Set(work.next(now: 0).map(\.build)) == [build(10), build(11)])
         #expect(work.next(now: 0).isEmpty)
     }
@@ -70,7 +82,7 @@ struct MirrorWorkTests {
     @Test("an ended step gives its slot back, and rests before it is repeated")
     func repeats() throws {
         var work = MirrorWork(seed: 1)
-        _ = work.learned(changes((1...5).map(copy)))
+        _ = work.learned(changes((1...5).map(copy)), logTime: .zero, now: 0)
         let begun = work.next(now: 0)
         let first = try #require(begun.first)
         #expect(work.succeeded(first, now: 10) == nil)
@@ -83,24 +95,24 @@ struct MirrorWorkTests {
     @Test("another pack of the same build replaces what is offered; one that is gone is offered no more")
     func offers() throws {
         var work = MirrorWork(seed: 1)
-        #expect(work.learned(changes([stored(1), stored(2)])).isEmpty)
+        #expect(work.learned(changes([stored(1), stored(2)]), logTime: .zero, now: 0).isEmpty)
         for step in work.next(now: 0) { #expect(work.succeeded(step, now: 0) == nil) }
-        #expect(work.learned(changes([stored(1), stored(2)])).isEmpty)
+        #expect(work.learned(changes([stored(1), stored(2)]), logTime: .zero, now: 0).isEmpty)
         #expect(work.next(now: 100_000).isEmpty, "offered already")
         let name = { PackName(app: web, build: build($0)) }
-        #expect(work.learned(changes([stored(1, manifest: 9)])) == [name(1)])
+        #expect(work.learned(changes([stored(1, manifest: 9)]), logTime: .zero, now: 0) == [name(1)])
         #expect(work.next(now: 100_000).map(\.build) == [build(1)])
-        #expect(work.learned(changes([stored(1, manifest: 9)], isWhole: true)) == [name(2)])
+        #expect(work.learned(changes([stored(1, manifest: 9)], isWhole: true), logTime: .zero, now: 0) == [name(2)])
         let lost = MirrorChange(build: build(1), pack: pack(1, .lost), effect: .reportLost(build(1)))
-        #expect(work.learned(changes([lost])).isEmpty, "it was being offered only")
+        #expect(work.learned(changes([lost]), logTime: .zero, now: 0).isEmpty, "it was being offered only")
     }
 
     @Test("an offer that ends after the state has moved on is taken back")
     func lateOffer() throws {
         var work = MirrorWork(seed: 1)
-        _ = work.learned(changes([stored(1)]))
+        _ = work.learned(changes([stored(1)]), logTime: .zero, now: 0)
         let step = try #require(work.next(now: 0).first)
-        _ = work.learned(changes([], isWhole: true))
+        _ = work.learned(changes([], isWhole: true), logTime: .zero, now: 0)
         #expect(work.succeeded(step, now: 0) == PackName(app: web, build: build(1)))
     }
 }

@@ -163,6 +163,10 @@ final class FakeUpstream: RegionUpstream {
 
     func packLost(_ build: BuildID, detail: String) async throws(ClientFailure) { note("lost \(build)") }
 
+    func packRemoved(_ build: BuildID) async throws(ClientFailure) { note("removed \(build)") }
+
+    func reportStore(_ store: StoreLevel) async throws(ClientFailure) { note("store \(store.percent)") }
+
     func uploadFailed(_ job: JobID, _ attempt: AttemptNumber, detail: String) async throws(ClientFailure) {
         note("failed \(job)/\(attempt)")
     }

@@ -71,7 +71,8 @@ private func run(_ seed: UInt64, steps: UInt64? = 2500, canary: Canary? = nil) -
     private static let planted: [(Canary, ClosedRange<UInt64>)] = [
         (.lastInFirstOut, 1...4), (.workersWord, 1...4), (.unreplicated, 1...8), (.forgetsBuilds, 1...4),
         (.lyingDisk, 1...12), (.blindMirror, 1...8), (.noMaximum, 1...30), (.forgetsCancels, 1...30),
-        (.unfenced, 14...30), (.endlessLease, 3...12), (.halfLease, 1...8),
+        (.retiresPrevious, 1...8), (.lazyRemoval, 1...12), (.unfenced, 14...30), (.endlessLease, 3...12),
+        (.halfLease, 1...8),
     ]
 
     @Test(arguments: planted) func aPlantedBugIsFound(canary: Canary, seeds: ClosedRange<UInt64>) {

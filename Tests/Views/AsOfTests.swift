@@ -135,6 +135,12 @@ enum Expected {
         """
     private static let workers = "SELECT name, region, status, job, waiting_since FROM workers ORDER BY name"
 
+    private static let retained = """
+        SELECT id, pinned_by, pin_reason, retired_at, retirement_cause, remove_after FROM builds ORDER BY id
+        """
+    private static let stores = "SELECT region, used_bytes, free_bytes, percent FROM region_stores ORDER BY region"
+    private static let numbers = "SELECT coalesce((SELECT claims_stopped_by FROM retention), '')"
+
     static func all(_ state: GlobalState) -> [(String, [String])] {
         withoutDeployments(state) + [(deployments, openDeployments(state))]
     }
@@ -148,8 +154,30 @@ enum Expected {
                 regions,
                 state.fleet.regions.sorted { $0.key < $1.key }.map { "\($0)|\($1.status.rawValue)|\($1.endpoint)" }
             ),
-            (levels, regionLevels(state)), (workers, fleetWorkers(state)),
+            (levels, regionLevels(state)), (workers, fleetWorkers(state)), (retained, retention(state)),
+            (stores, regionStores(state)), (numbers, retentionNumbers(state)),
         ]
+    }
+
+    private static func retention(_ state: GlobalState) -> [String] {
+        state.queue.builds.map { id, _ in
+            let (pin, retired) = (state.retention.pins[id], state.retention.retired[id])
+            let fields: [String?] = [
+                "\(id)", pin.map { "\($0.actor)" }, pin?.reason, retired.map { time($0.at) }, retired?.cause.rawValue,
+                retired.map { time($0.removeAfter) },
+            ]
+            return fields.map { $0 ?? "" }.joined(separator: "|")
+        }
+    }
+
+    private static func regionStores(_ state: GlobalState) -> [String] {
+        state.fleet.regions.sorted { $0.key < $1.key }.compactMap { name, region in
+            region.store.map { "\(name)|\($0.usedBytes)|\($0.freeBytes)|\($0.percent)" }
+        }
+    }
+
+    private static func retentionNumbers(_ state: GlobalState) -> [String] {
+        [state.retention.claimsStoppedBy?.rawValue ?? ""]
     }
 
     private static func openJobs(_ state: GlobalState) -> [String] {

@@ -280,7 +280,7 @@ struct UpdateTests {
     }
 
     @Test func anEmptyFileFarBehindIsMadeAtOnce() async throws {
-        let history = try GlobalHistory.random(seed: 71, steps: 200)
+        let history = try GlobalHistory.random(seed: 71, steps: 300)
         let scratch = try Scratch()
         var settings = ViewSettings()
         settings.rebuildEvents = 10

@@ -146,6 +146,24 @@ extension Drover_V1_PeerHealth: WireEnum {
     }
 }
 
+extension Drover_V1_RetirementCause: WireEnum {
+    init(_ value: RetirementCause) {
+        self =
+            switch value {
+            case .unused: .unused
+            case .space: .space
+            }
+    }
+
+    var value: RetirementCause? {
+        switch self {
+        case .unused: .unused
+        case .space: .space
+        case .unspecified, .UNRECOGNIZED: nil
+        }
+    }
+}
+
 extension Drover_V1_ActorKind {
     init(_ value: EventActor.Kind) {
         self =

@@ -16,7 +16,7 @@ package let knownEventTypes: [UInt16] = EventType.known.map(\.number)
 
 /// Whose reducer takes an event.
 enum EventFamily: Hashable, Sendable, CaseIterable {
-    case log, queue, replication, targets, fleet, region
+    case log, queue, replication, targets, fleet, region, retention
 }
 
 extension EventType {
@@ -44,8 +44,9 @@ extension EventType {
 
     var number: UInt16 { UInt16(truncatingIfNeeded: rawValue) }
 
-    /// The latest revision of the type's message, and the one that is written. Grows when a message gains a field.
-    var schemaRevision: UInt16 { 1 }
+    /// The latest revision of the type's message. Grows when a message gains a field; what has no such field is written
+    /// as the revision before.
+    var schemaRevision: UInt16 { self == .factTaken ? 2 : 1 }
 
     var family: EventFamily {
         switch number {
@@ -54,6 +55,7 @@ extension EventType {
         case 300..<400: .targets
         case 400..<500: .fleet
         case 500..<600: .region
+        case 600..<700: .retention
         case 0x8002: .queue
         default: .log
         }
@@ -91,6 +93,7 @@ extension EventType {
         case .jobFailed: "job-failed"
         case .packStored: "pack-stored"
         case .packLost: "pack-lost"
+        case .packRemoved: "pack-removed"
         case .deploymentWaiting: "deployment-waiting"
         case .targetChanged: "target-changed"
         case .regionConverged: "region-converged"
@@ -101,6 +104,13 @@ extension EventType {
         case .workerJoined: "worker-joined"
         case .workerWaiting: "worker-waiting"
         case .workerDrain: "worker-drain"
+        case .regionStore: "region-store"
+        case .retentionChanged: "retention-changed"
+        case .buildPinned: "build-pinned"
+        case .buildUnpinned: "build-unpinned"
+        case .buildRetired: "build-retired"
+        case .claimsStopped: "claims-stopped"
+        case .claimsResumed: "claims-resumed"
         case .factTaken: "fact-taken"
         case .followed: "followed"
         case .refollowed: "refollowed"
@@ -110,6 +120,7 @@ extension EventType {
         case .peerChanged: "peer-changed"
         case .peerSilent: "peer-silent"
         case .peerReturned: "peer-returned"
+        case .localPackRemoved: "local-pack-removed"
         }
     }
 }

@@ -16,6 +16,11 @@ extension FleetEvent {
             var message = Drover_V1_RegionLevelReported()
             (message.region, message.level) = (region.rawValue, Drover_V1_RegionLevel(level))
             return try EventType.regionLevel.seal(message)
+        case .regionStore(let region, let store):
+            var message = Drover_V1_RegionStore()
+            message.region = region.rawValue
+            (message.usedBytes, message.freeBytes) = (store.usedBytes, store.freeBytes)
+            return try EventType.regionStore.seal(message)
         case .workerJoined(let worker, let region):
             var message = Drover_V1_WorkerJoined()
             (message.worker, message.region) = (worker.rawValue, region.rawValue)
@@ -45,6 +50,11 @@ extension FleetEvent {
             let message: Drover_V1_RegionLevelReported = try type.open(payload)
             self = .regionLevel(
                 try name(message.region, "region"), try required(message.hasLevel, message.level, "level").value())
+        case .regionStore:
+            let message: Drover_V1_RegionStore = try type.open(payload)
+            self = .regionStore(
+                try name(message.region, "region"),
+                StoreLevel(usedBytes: message.usedBytes, freeBytes: message.freeBytes))
         case .workerJoined:
             let message: Drover_V1_WorkerJoined = try type.open(payload)
             self = .workerJoined(try name(message.worker, "worker"), region: try name(message.region, "region"))

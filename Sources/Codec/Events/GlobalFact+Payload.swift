@@ -11,6 +11,10 @@ extension Drover_V1_GlobalFact {
             var message = Lost()
             (message.build, message.region) = (build.rawValue, region.rawValue)
             packLost = message
+        case .buildRetired(let build, let end):
+            var message = Retired()
+            (message.build, message.removeAfter) = (build.rawValue, end.milliseconds)
+            buildRetired = message
         case .jobFailed(let job):
             var message = Failed()
             message.job = job.rawValue
@@ -32,6 +36,10 @@ extension Drover_V1_GlobalFact {
         case .packLost(let message):
             try message.checkFields("pack_lost")
             return .packLost(BuildID(rawValue: message.build), region: try name(message.region, "region"))
+        case .buildRetired(let message):
+            try message.checkFields("build_retired")
+            return .buildRetired(
+                BuildID(rawValue: message.build), removeAfter: Timestamp(milliseconds: message.removeAfter))
         case .jobFailed(let message):
             try message.checkFields("job_failed")
             return .jobFailed(JobID(rawValue: message.job))

@@ -6,25 +6,27 @@ package let maximumPayloadBytes = maximumFrameBytes - 64 - maximumKeyBytes - 64
 
 extension EventType {
     /// The event with this message as its payload.
-    func seal(_ message: some SwiftProtobuf.Message) throws(CodecFailure) -> EncodedEvent {
+    func seal(
+        _ message: some SwiftProtobuf.Message, revision: UInt16 = 1
+    ) throws(CodecFailure) -> EncodedEvent {
         let payload: [UInt8]
         do {
             payload = try message.serializedBytes()
         } catch {
             throw .malformed("\(name ?? "\(number)")", "cannot be encoded (\(error))")
         }
-        return try seal(payload)
+        return try seal(payload, revision: revision)
     }
 
     /// The event with these bytes of its message as its payload.
-    func seal(_ payload: [UInt8]) throws(CodecFailure) -> EncodedEvent {
+    func seal(_ payload: [UInt8], revision: UInt16 = 1) throws(CodecFailure) -> EncodedEvent {
         guard payload.count <= maximumPayloadBytes else {
             throw CodecFailure(
                 .tooLarge,
                 "\(name ?? "\(number)") would take \(payload.count) bytes, the limit is \(maximumPayloadBytes): "
                     + "shorten its texts")
         }
-        return EncodedEvent(type: number, schemaRevision: schemaRevision, payload: payload)
+        return EncodedEvent(type: number, schemaRevision: revision, payload: payload)
     }
 
     /// The payload as this type's message.

@@ -2,13 +2,18 @@ import Domain
 import Foundation
 
 extension RegionEvent {
+    /// The first revision of its type that can say it.
+    var schemaRevision: UInt16 {
+        if case .taken(.buildRetired, _) = self { 2 } else { 1 }
+    }
+
     func encoded() throws(CodecFailure) -> EncodedEvent {
         switch self {
         case .log(let event): return try event.encoded()
         case .taken(let fact, let sequence):
             var message = Drover_V1_FactTaken()
             (message.fact, message.sequence) = (Drover_V1_GlobalFact(fact), sequence.rawValue)
-            return try EventType.factTaken.seal(message)
+            return try EventType.factTaken.seal(message, revision: schemaRevision)
         case .followed(let position):
             var message = Drover_V1_Followed()
             message.position = Drover_V1_LogPosition(position)
@@ -26,6 +31,10 @@ extension RegionEvent {
             var message = Drover_V1_LocalPackLost()
             (message.build, message.detail) = (build.rawValue, detail)
             return try EventType.localPackLost.seal(message)
+        case .packRemoved(let build):
+            var message = Drover_V1_LocalPackRemoved()
+            message.build = build.rawValue
+            return try EventType.localPackRemoved.seal(message)
         case .peerEnrolled(let peer, let labels, let endpoint):
             var message = Drover_V1_PeerEnrolled()
             (message.peer, message.labels, message.endpoint) = (peer.rawValue, pairs(labels), endpoint)
@@ -67,6 +76,9 @@ extension RegionEvent {
         case .localPackLost:
             let message: Drover_V1_LocalPackLost = try type.open(payload)
             self = .packLost(BuildID(rawValue: message.build), detail: message.detail)
+        case .localPackRemoved:
+            let message: Drover_V1_LocalPackRemoved = try type.open(payload)
+            self = .packRemoved(BuildID(rawValue: message.build))
         case .peerEnrolled:
             let message: Drover_V1_PeerEnrolled = try type.open(payload)
             self = .peerEnrolled(

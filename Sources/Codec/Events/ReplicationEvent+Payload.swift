@@ -13,6 +13,10 @@ extension ReplicationEvent {
             var message = Drover_V1_PackLost()
             (message.build, message.region, message.detail) = (build.rawValue, region.rawValue, detail)
             return try EventType.packLost.seal(message)
+        case .packRemoved(let build, let region):
+            var message = Drover_V1_PackRemoved()
+            (message.build, message.region) = (build.rawValue, region.rawValue)
+            return try EventType.packRemoved.seal(message)
         }
     }
 
@@ -27,6 +31,9 @@ extension ReplicationEvent {
             let message: Drover_V1_PackLost = try type.open(payload)
             self = .packLost(
                 BuildID(rawValue: message.build), region: try name(message.region, "region"), detail: message.detail)
+        case .packRemoved:
+            let message: Drover_V1_PackRemoved = try type.open(payload)
+            self = .packRemoved(BuildID(rawValue: message.build), region: try name(message.region, "region"))
         default: throw type.misplaced(in: "replication")
         }
     }

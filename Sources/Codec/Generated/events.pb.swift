@@ -16,7 +16,7 @@
 ///   decision that older versions make depends on them, and a process that does not know one keeps it, counts it and
 ///   goes on.
 /// * A field's number and meaning never change. A payload with a new field is a new schema revision of its type, and
-///   a new type or revision is written only after `level-raised`.
+///   a new type or revision is written only after `level-raised`, or `engine-started` with that level.
 /// * Every field holds what its comment says, or the payload is malformed: nothing is guessed or repaired.
 /// * There are no maps, so that the same event has the same bytes everywhere: labels are pairs in ascending order.
 ///
@@ -104,6 +104,9 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
   /// PackLost: a region found its copy missing or damaged
   case packLost // = 202
 
+  /// PackRemoved: a region removed its copy of a retired build; level 2
+  case packRemoved // = 203
+
   /// The global log: targets and deployments.
   case deploymentWaiting // = 301
 
@@ -134,6 +137,9 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
   /// WorkerDrain: it gets no more jobs, or gets them again
   case workerDrain // = 406
 
+  /// RegionStore: how full a region's store is; level 2
+  case regionStore // = 407
+
   /// A regional log.
   case factTaken // = 501
 
@@ -160,6 +166,27 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// PeerReturned: heard again
   case peerReturned // = 509
+
+  /// LocalPackRemoved: a retired build's pack is not in this store any more; level 2
+  case localPackRemoved // = 510
+
+  /// The global log: retention. All of level 2.
+  case retentionChanged // = 601
+
+  /// BuildPinned: a person wants it kept
+  case buildPinned // = 602
+
+  /// BuildUnpinned: it is kept no longer than others
+  case buildUnpinned // = 603
+
+  /// BuildRetired: it can be no target any more, and is removed everywhere
+  case buildRetired // = 604
+
+  /// ClaimsStopped: a store is full and nothing can be retired
+  case claimsStopped // = 605
+
+  /// ClaimsResumed: jobs are given to workers again
+  case claimsResumed // = 606
 
   /// Informative from here on.
   case refused // = 32769
@@ -203,6 +230,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 111: self = .jobFailed
     case 201: self = .packStored
     case 202: self = .packLost
+    case 203: self = .packRemoved
     case 301: self = .deploymentWaiting
     case 302: self = .targetChanged
     case 303: self = .regionConverged
@@ -213,6 +241,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 404: self = .workerJoined
     case 405: self = .workerWaiting
     case 406: self = .workerDrain
+    case 407: self = .regionStore
     case 501: self = .factTaken
     case 502: self = .followed
     case 503: self = .refollowed
@@ -222,6 +251,13 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 507: self = .peerChanged
     case 508: self = .peerSilent
     case 509: self = .peerReturned
+    case 510: self = .localPackRemoved
+    case 601: self = .retentionChanged
+    case 602: self = .buildPinned
+    case 603: self = .buildUnpinned
+    case 604: self = .buildRetired
+    case 605: self = .claimsStopped
+    case 606: self = .claimsResumed
     case 32769: self = .refused
     case 32770: self = .enqueueReused
     case 32771: self = .stateHashed
@@ -253,6 +289,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .jobFailed: return 111
     case .packStored: return 201
     case .packLost: return 202
+    case .packRemoved: return 203
     case .deploymentWaiting: return 301
     case .targetChanged: return 302
     case .regionConverged: return 303
@@ -263,6 +300,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .workerJoined: return 404
     case .workerWaiting: return 405
     case .workerDrain: return 406
+    case .regionStore: return 407
     case .factTaken: return 501
     case .followed: return 502
     case .refollowed: return 503
@@ -272,6 +310,13 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .peerChanged: return 507
     case .peerSilent: return 508
     case .peerReturned: return 509
+    case .localPackRemoved: return 510
+    case .retentionChanged: return 601
+    case .buildPinned: return 602
+    case .buildUnpinned: return 603
+    case .buildRetired: return 604
+    case .claimsStopped: return 605
+    case .claimsResumed: return 606
     case .refused: return 32769
     case .enqueueReused: return 32770
     case .stateHashed: return 32771
@@ -303,6 +348,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     .jobFailed,
     .packStored,
     .packLost,
+    .packRemoved,
     .deploymentWaiting,
     .targetChanged,
     .regionConverged,
@@ -313,6 +359,7 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     .workerJoined,
     .workerWaiting,
     .workerDrain,
+    .regionStore,
     .factTaken,
     .followed,
     .refollowed,
@@ -322,6 +369,13 @@ nonisolated enum Drover_V1_EventType: SwiftProtobuf.Enum, Swift.CaseIterable {
     .peerChanged,
     .peerSilent,
     .peerReturned,
+    .localPackRemoved,
+    .retentionChanged,
+    .buildPinned,
+    .buildUnpinned,
+    .buildRetired,
+    .claimsStopped,
+    .claimsResumed,
     .refused,
     .enqueueReused,
     .stateHashed,
@@ -699,6 +753,46 @@ nonisolated enum Drover_V1_RegionStatus: SwiftProtobuf.Enum, Swift.CaseIterable 
     .silent,
     .suspended,
     .removed,
+  ]
+
+}
+
+nonisolated enum Drover_V1_RetirementCause: SwiftProtobuf.Enum, Swift.CaseIterable {
+  typealias RawValue = Int
+
+  /// never written
+  case unspecified // = 0
+  case unused // = 1
+  case space // = 2
+  case UNRECOGNIZED(Int)
+
+  init() {
+    self = .unspecified
+  }
+
+  init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .unused
+    case 2: self = .space
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .unused: return 1
+    case .space: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  static let allCases: [Drover_V1_RetirementCause] = [
+    .unspecified,
+    .unused,
+    .space,
   ]
 
 }
@@ -1560,6 +1654,21 @@ nonisolated struct Drover_V1_PackLost: Sendable {
   init() {}
 }
 
+nonisolated struct Drover_V1_PackRemoved: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var build: UInt64 = 0
+
+  /// name
+  var region: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct Drover_V1_DeploymentWaiting: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1837,6 +1946,115 @@ nonisolated struct Drover_V1_WorkerDrain: Sendable {
   init() {}
 }
 
+nonisolated struct Drover_V1_RegionStore: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// name
+  var region: String = String()
+
+  /// what its packs take
+  var usedBytes: UInt64 = 0
+
+  /// what is left for more
+  var freeBytes: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct Drover_V1_RetentionChanged: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// the last ones of each app
+  var keptBuilds: UInt32 = 0
+
+  /// how long every build is kept
+  var keptSeconds: UInt32 = 0
+
+  /// between a build's retirement and the removal of its packs
+  var graceSeconds: UInt32 = 0
+
+  /// a store that is this full retires the oldest builds
+  var fullPercent: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct Drover_V1_BuildPinned: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var build: UInt64 = 0
+
+  var reason: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct Drover_V1_BuildUnpinned: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var build: UInt64 = 0
+
+  var reason: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct Drover_V1_BuildRetired: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var build: UInt64 = 0
+
+  var cause: Drover_V1_RetirementCause = .unspecified
+
+  /// time; a second event of a build only brings it forward
+  var removeAfter: Int64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct Drover_V1_ClaimsStopped: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// name; whose store is full
+  var region: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct Drover_V1_ClaimsResumed: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 /// A fact of the global log that concerns a region, as its feed hands it over.
 nonisolated struct Drover_V1_GlobalFact: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -1904,6 +2122,15 @@ nonisolated struct Drover_V1_GlobalFact: Sendable {
     set {fact = .settings(newValue)}
   }
 
+  /// revision 2 of FactTaken: only a fact of this kind is written as such
+  var buildRetired: Drover_V1_GlobalFact.Retired {
+    get {
+      if case .buildRetired(let v)? = fact {return v}
+      return Drover_V1_GlobalFact.Retired()
+    }
+    set {fact = .buildRetired(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Fact: Equatable, Sendable {
@@ -1917,6 +2144,8 @@ nonisolated struct Drover_V1_GlobalFact: Sendable {
     case target(Drover_V1_Target)
     case region(Drover_V1_GlobalFact.Region)
     case settings(Drover_V1_Settings)
+    /// revision 2 of FactTaken: only a fact of this kind is written as such
+    case buildRetired(Drover_V1_GlobalFact.Retired)
 
   }
 
@@ -2000,6 +2229,21 @@ nonisolated struct Drover_V1_GlobalFact: Sendable {
     // methods supported on all messages.
 
     var job: UInt64 = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
+
+  nonisolated struct Retired: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var build: UInt64 = 0
+
+    /// time
+    var removeAfter: Int64 = 0
 
     var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2123,6 +2367,18 @@ nonisolated struct Drover_V1_LocalPackLost: Sendable {
   init() {}
 }
 
+nonisolated struct Drover_V1_LocalPackRemoved: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var build: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct Drover_V1_PeerEnrolled: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -2198,7 +2454,7 @@ nonisolated struct Drover_V1_PeerReturned: Sendable {
 fileprivate nonisolated let _protobuf_package = "drover.v1"
 
 nonisolated extension Drover_V1_EventType: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0EVENT_TYPE_UNSPECIFIED\0\u{1}EVENT_TYPE_ENGINE_STARTED\0\u{1}EVENT_TYPE_ENGINE_STALLED\0\u{1}EVENT_TYPE_CLOCK_JUMPED\0\u{1}EVENT_TYPE_EPOCH_STARTED\0\u{1}EVENT_TYPE_LEVEL_RAISED\0\u{1}EVENT_TYPE_SETTINGS_CHANGED\0\u{2}_\u{1}EVENT_TYPE_JOB_ENQUEUED\0\u{1}EVENT_TYPE_JOB_CLAIMED\0\u{1}EVENT_TYPE_JOB_HEARTBEAT\0\u{1}EVENT_TYPE_PACK_UPLOADED\0\u{1}EVENT_TYPE_JOB_SUCCEEDED\0\u{1}EVENT_TYPE_ATTEMPT_FAILED\0\u{1}EVENT_TYPE_ATTEMPT_RELEASED\0\u{1}EVENT_TYPE_LEASE_EXPIRED\0\u{1}EVENT_TYPE_JOB_REQUEUED\0\u{1}EVENT_TYPE_CANCEL_REQUESTED\0\u{1}EVENT_TYPE_JOB_FAILED\0\u{2}Z\u{1}EVENT_TYPE_PACK_STORED\0\u{1}EVENT_TYPE_PACK_LOST\0\u{2}c\u{1}EVENT_TYPE_DEPLOYMENT_WAITING\0\u{1}EVENT_TYPE_TARGET_CHANGED\0\u{1}EVENT_TYPE_REGION_CONVERGED\0\u{1}EVENT_TYPE_DEPLOYMENT_ENDED\0\u{2}a\u{1}EVENT_TYPE_REGION_JOINED\0\u{1}EVENT_TYPE_REGION_STATUS_CHANGED\0\u{1}EVENT_TYPE_REGION_LEVEL\0\u{1}EVENT_TYPE_WORKER_JOINED\0\u{1}EVENT_TYPE_WORKER_WAITING\0\u{1}EVENT_TYPE_WORKER_DRAIN\0\u{2}_\u{1}EVENT_TYPE_FACT_TAKEN\0\u{1}EVENT_TYPE_FOLLOWED\0\u{1}EVENT_TYPE_REFOLLOWED\0\u{1}EVENT_TYPE_LOCAL_PACK_STORED\0\u{1}EVENT_TYPE_LOCAL_PACK_LOST\0\u{1}EVENT_TYPE_PEER_ENROLLED\0\u{1}EVENT_TYPE_PEER_CHANGED\0\u{1}EVENT_TYPE_PEER_SILENT\0\u{1}EVENT_TYPE_PEER_RETURNED\0\u{2}Dx\u{7}EVENT_TYPE_REFUSED\0\u{1}EVENT_TYPE_ENQUEUE_REUSED\0\u{1}EVENT_TYPE_STATE_HASHED\0\u{2}\u{d}EVENT_TYPE_BACKUP_PROVED\0\u{2}\u{10}EVENT_TYPE_PAYLOAD_REDACTED\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0EVENT_TYPE_UNSPECIFIED\0\u{1}EVENT_TYPE_ENGINE_STARTED\0\u{1}EVENT_TYPE_ENGINE_STALLED\0\u{1}EVENT_TYPE_CLOCK_JUMPED\0\u{1}EVENT_TYPE_EPOCH_STARTED\0\u{1}EVENT_TYPE_LEVEL_RAISED\0\u{1}EVENT_TYPE_SETTINGS_CHANGED\0\u{2}_\u{1}EVENT_TYPE_JOB_ENQUEUED\0\u{1}EVENT_TYPE_JOB_CLAIMED\0\u{1}EVENT_TYPE_JOB_HEARTBEAT\0\u{1}EVENT_TYPE_PACK_UPLOADED\0\u{1}EVENT_TYPE_JOB_SUCCEEDED\0\u{1}EVENT_TYPE_ATTEMPT_FAILED\0\u{1}EVENT_TYPE_ATTEMPT_RELEASED\0\u{1}EVENT_TYPE_LEASE_EXPIRED\0\u{1}EVENT_TYPE_JOB_REQUEUED\0\u{1}EVENT_TYPE_CANCEL_REQUESTED\0\u{1}EVENT_TYPE_JOB_FAILED\0\u{2}Z\u{1}EVENT_TYPE_PACK_STORED\0\u{1}EVENT_TYPE_PACK_LOST\0\u{1}EVENT_TYPE_PACK_REMOVED\0\u{2}b\u{1}EVENT_TYPE_DEPLOYMENT_WAITING\0\u{1}EVENT_TYPE_TARGET_CHANGED\0\u{1}EVENT_TYPE_REGION_CONVERGED\0\u{1}EVENT_TYPE_DEPLOYMENT_ENDED\0\u{2}a\u{1}EVENT_TYPE_REGION_JOINED\0\u{1}EVENT_TYPE_REGION_STATUS_CHANGED\0\u{1}EVENT_TYPE_REGION_LEVEL\0\u{1}EVENT_TYPE_WORKER_JOINED\0\u{1}EVENT_TYPE_WORKER_WAITING\0\u{1}EVENT_TYPE_WORKER_DRAIN\0\u{1}EVENT_TYPE_REGION_STORE\0\u{2}^\u{1}EVENT_TYPE_FACT_TAKEN\0\u{1}EVENT_TYPE_FOLLOWED\0\u{1}EVENT_TYPE_REFOLLOWED\0\u{1}EVENT_TYPE_LOCAL_PACK_STORED\0\u{1}EVENT_TYPE_LOCAL_PACK_LOST\0\u{1}EVENT_TYPE_PEER_ENROLLED\0\u{1}EVENT_TYPE_PEER_CHANGED\0\u{1}EVENT_TYPE_PEER_SILENT\0\u{1}EVENT_TYPE_PEER_RETURNED\0\u{1}EVENT_TYPE_LOCAL_PACK_REMOVED\0\u{2}[\u{1}EVENT_TYPE_RETENTION_CHANGED\0\u{1}EVENT_TYPE_BUILD_PINNED\0\u{1}EVENT_TYPE_BUILD_UNPINNED\0\u{1}EVENT_TYPE_BUILD_RETIRED\0\u{1}EVENT_TYPE_CLAIMS_STOPPED\0\u{1}EVENT_TYPE_CLAIMS_RESUMED\0\u{2}cv\u{7}EVENT_TYPE_REFUSED\0\u{1}EVENT_TYPE_ENQUEUE_REUSED\0\u{1}EVENT_TYPE_STATE_HASHED\0\u{2}\u{d}EVENT_TYPE_BACKUP_PROVED\0\u{2}\u{10}EVENT_TYPE_PAYLOAD_REDACTED\0")
 }
 
 nonisolated extension Drover_V1_ActorKind: SwiftProtobuf._ProtoNameProviding {
@@ -2227,6 +2483,10 @@ nonisolated extension Drover_V1_DeploymentStatus: SwiftProtobuf._ProtoNameProvid
 
 nonisolated extension Drover_V1_RegionStatus: SwiftProtobuf._ProtoNameProviding {
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REGION_STATUS_UNSPECIFIED\0\u{1}REGION_STATUS_LIVE\0\u{1}REGION_STATUS_SILENT\0\u{1}REGION_STATUS_SUSPENDED\0\u{1}REGION_STATUS_REMOVED\0")
+}
+
+nonisolated extension Drover_V1_RetirementCause: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RETIREMENT_CAUSE_UNSPECIFIED\0\u{1}RETIREMENT_CAUSE_UNUSED\0\u{1}RETIREMENT_CAUSE_SPACE\0")
 }
 
 nonisolated extension Drover_V1_Revision: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3910,6 +4170,41 @@ nonisolated extension Drover_V1_PackLost: SwiftProtobuf.Message, SwiftProtobuf._
   }
 }
 
+nonisolated extension Drover_V1_PackRemoved: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PackRemoved"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}build\0\u{1}region\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.build) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.region) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.build != 0 {
+      try visitor.visitSingularUInt64Field(value: self.build, fieldNumber: 1)
+    }
+    if !self.region.isEmpty {
+      try visitor.visitSingularStringField(value: self.region, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_PackRemoved, rhs: Drover_V1_PackRemoved) -> Bool {
+    if lhs.build != rhs.build {return false}
+    if lhs.region != rhs.region {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Drover_V1_DeploymentWaiting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".DeploymentWaiting"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}opening\0")
@@ -4412,9 +4707,253 @@ nonisolated extension Drover_V1_WorkerDrain: SwiftProtobuf.Message, SwiftProtobu
   }
 }
 
+nonisolated extension Drover_V1_RegionStore: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RegionStore"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}region\0\u{3}used_bytes\0\u{3}free_bytes\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.region) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.usedBytes) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.freeBytes) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.region.isEmpty {
+      try visitor.visitSingularStringField(value: self.region, fieldNumber: 1)
+    }
+    if self.usedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.usedBytes, fieldNumber: 2)
+    }
+    if self.freeBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.freeBytes, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_RegionStore, rhs: Drover_V1_RegionStore) -> Bool {
+    if lhs.region != rhs.region {return false}
+    if lhs.usedBytes != rhs.usedBytes {return false}
+    if lhs.freeBytes != rhs.freeBytes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_RetentionChanged: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RetentionChanged"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}kept_builds\0\u{3}kept_seconds\0\u{3}grace_seconds\0\u{3}full_percent\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.keptBuilds) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.keptSeconds) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.graceSeconds) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.fullPercent) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.keptBuilds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.keptBuilds, fieldNumber: 1)
+    }
+    if self.keptSeconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.keptSeconds, fieldNumber: 2)
+    }
+    if self.graceSeconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.graceSeconds, fieldNumber: 3)
+    }
+    if self.fullPercent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.fullPercent, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_RetentionChanged, rhs: Drover_V1_RetentionChanged) -> Bool {
+    if lhs.keptBuilds != rhs.keptBuilds {return false}
+    if lhs.keptSeconds != rhs.keptSeconds {return false}
+    if lhs.graceSeconds != rhs.graceSeconds {return false}
+    if lhs.fullPercent != rhs.fullPercent {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_BuildPinned: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BuildPinned"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}build\0\u{1}reason\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.build) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.build != 0 {
+      try visitor.visitSingularUInt64Field(value: self.build, fieldNumber: 1)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_BuildPinned, rhs: Drover_V1_BuildPinned) -> Bool {
+    if lhs.build != rhs.build {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_BuildUnpinned: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BuildUnpinned"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}build\0\u{1}reason\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.build) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.build != 0 {
+      try visitor.visitSingularUInt64Field(value: self.build, fieldNumber: 1)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_BuildUnpinned, rhs: Drover_V1_BuildUnpinned) -> Bool {
+    if lhs.build != rhs.build {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_BuildRetired: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BuildRetired"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}build\0\u{1}cause\0\u{3}remove_after\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.build) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.cause) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.removeAfter) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.build != 0 {
+      try visitor.visitSingularUInt64Field(value: self.build, fieldNumber: 1)
+    }
+    if self.cause != .unspecified {
+      try visitor.visitSingularEnumField(value: self.cause, fieldNumber: 2)
+    }
+    if self.removeAfter != 0 {
+      try visitor.visitSingularInt64Field(value: self.removeAfter, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_BuildRetired, rhs: Drover_V1_BuildRetired) -> Bool {
+    if lhs.build != rhs.build {return false}
+    if lhs.cause != rhs.cause {return false}
+    if lhs.removeAfter != rhs.removeAfter {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_ClaimsStopped: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ClaimsStopped"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}region\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.region) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.region.isEmpty {
+      try visitor.visitSingularStringField(value: self.region, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_ClaimsStopped, rhs: Drover_V1_ClaimsStopped) -> Bool {
+    if lhs.region != rhs.region {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_ClaimsResumed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ClaimsResumed"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_ClaimsResumed, rhs: Drover_V1_ClaimsResumed) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Drover_V1_GlobalFact: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".GlobalFact"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}pack_uploaded\0\u{3}pack_stored\0\u{3}pack_lost\0\u{3}job_failed\0\u{1}target\0\u{1}region\0\u{1}settings\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}pack_uploaded\0\u{3}pack_stored\0\u{3}pack_lost\0\u{3}job_failed\0\u{1}target\0\u{1}region\0\u{1}settings\0\u{3}build_retired\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4513,6 +5052,19 @@ nonisolated extension Drover_V1_GlobalFact: SwiftProtobuf.Message, SwiftProtobuf
           self.fact = .settings(v)
         }
       }()
+      case 8: try {
+        var v: Drover_V1_GlobalFact.Retired?
+        var hadOneofValue = false
+        if let current = self.fact {
+          hadOneofValue = true
+          if case .buildRetired(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.fact = .buildRetired(v)
+        }
+      }()
       default: break
       }
     }
@@ -4551,6 +5103,10 @@ nonisolated extension Drover_V1_GlobalFact: SwiftProtobuf.Message, SwiftProtobuf
     case .settings?: try {
       guard case .settings(let v)? = self.fact else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .buildRetired?: try {
+      guard case .buildRetired(let v)? = self.fact else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     }()
     case nil: break
     }
@@ -4727,6 +5283,41 @@ nonisolated extension Drover_V1_GlobalFact.Failed: SwiftProtobuf.Message, SwiftP
 
   static func ==(lhs: Drover_V1_GlobalFact.Failed, rhs: Drover_V1_GlobalFact.Failed) -> Bool {
     if lhs.job != rhs.job {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Drover_V1_GlobalFact.Retired: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = Drover_V1_GlobalFact.protoMessageName + ".Retired"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}build\0\u{3}remove_after\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.build) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.removeAfter) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.build != 0 {
+      try visitor.visitSingularUInt64Field(value: self.build, fieldNumber: 1)
+    }
+    if self.removeAfter != 0 {
+      try visitor.visitSingularInt64Field(value: self.removeAfter, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_GlobalFact.Retired, rhs: Drover_V1_GlobalFact.Retired) -> Bool {
+    if lhs.build != rhs.build {return false}
+    if lhs.removeAfter != rhs.removeAfter {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4954,6 +5545,36 @@ nonisolated extension Drover_V1_LocalPackLost: SwiftProtobuf.Message, SwiftProto
   }
 }
 
+nonisolated extension Drover_V1_LocalPackRemoved: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".LocalPackRemoved"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}build\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.build) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.build != 0 {
+      try visitor.visitSingularUInt64Field(value: self.build, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Drover_V1_LocalPackRemoved, rhs: Drover_V1_LocalPackRemoved) -> Bool {
+    if lhs.build != rhs.build {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Drover_V1_PeerEnrolled: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PeerEnrolled"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}peer\0\u{1}labels\0\u{1}endpoint\0")
@@ -5097,5 +5718,5 @@ nonisolated extension Drover_V1_PeerReturned: SwiftProtobuf.Message, SwiftProtob
     return true
   }
 }
-// SHA-256 of Schemas/events.proto: 21df2b4f1b84de80638e20036c0f5b3c1e7f29b31e01e3c91e06151ef479a635
-// SHA-256 of all above both lines: d89c78dacf2bf31e5bc1894d716bd646fcc0208bb76e21c260b13f07798dfe92
+// SHA-256 of Schemas/events.proto: b7cb238fee7e41c03e29356a5fad1877c30d4d318c79e2bc34bb885e4196a4a5
+// SHA-256 of all above both lines: 39d657c17b2c5bd17a2bfe4fe91221540561897c796adfac2c60c4a79d77f658

@@ -9,7 +9,7 @@ extension GlobalEvent {
             case .queue(let event): event.write(to: &writer)
             case .replication(let event): event.write(to: &writer)
             case .fleet(let event): event.write(to: &writer)
-            case .log, .targets: nil
+            case .log, .targets, .retention: nil
             }
         return try type?.seal(writer.bytes)
     }
@@ -73,7 +73,7 @@ extension ReplicationEvent {
             writer.text(3, region)
             writer.digest(4, manifest)
             return .packStored
-        case .packLost: return nil
+        case .packLost, .packRemoved: return nil
         }
     }
 }
@@ -88,7 +88,7 @@ extension FleetEvent {
             writer.text(1, region)
             writer.message(2) { level.write(to: &$0) }
             return .regionLevel
-        case .regionJoined, .regionStatusChanged, .workerJoined, .workerDrain: return nil
+        case .regionJoined, .regionStatusChanged, .regionStore, .workerJoined, .workerDrain: return nil
         }
     }
 }
@@ -115,7 +115,7 @@ extension RegionEvent {
     private func write(to writer: inout WireWriter) -> EventType? {
         switch self {
         case .taken(let fact, let sequence):
-            guard fact.build != nil else { return nil }
+            guard fact.build != nil, schemaRevision == 1 else { return nil }
             writer.message(1) { fact.write(to: &$0) }
             writer.number(2, sequence)
             return .factTaken
@@ -148,7 +148,7 @@ extension RegionEvent {
         case .peerReturned(let peer):
             writer.text(1, peer)
             return .peerReturned
-        case .log, .refollowed, .packLost, .peerEnrolled: return nil
+        case .log, .refollowed, .packLost, .packRemoved, .peerEnrolled: return nil
         }
     }
 }
@@ -170,7 +170,7 @@ extension GlobalFact {
                 inner.text(2, region)
             }
         case .jobFailed(let job): writer.message(4) { $0.number(1, job) }
-        case .target, .region, .settings: break
+        case .buildRetired, .target, .region, .settings: break
         }
     }
 }

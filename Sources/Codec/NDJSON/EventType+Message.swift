@@ -39,6 +39,15 @@ extension EventType {
         case .workerJoined: Drover_V1_WorkerJoined.self
         case .workerWaiting: Drover_V1_WorkerWaiting.self
         case .workerDrain: Drover_V1_WorkerDrain.self
+        case .regionStore: Drover_V1_RegionStore.self
+        case .packRemoved: Drover_V1_PackRemoved.self
+        case .retentionChanged: Drover_V1_RetentionChanged.self
+        case .buildPinned: Drover_V1_BuildPinned.self
+        case .buildUnpinned: Drover_V1_BuildUnpinned.self
+        case .buildRetired: Drover_V1_BuildRetired.self
+        case .claimsStopped: Drover_V1_ClaimsStopped.self
+        case .claimsResumed: Drover_V1_ClaimsResumed.self
+        case .localPackRemoved: Drover_V1_LocalPackRemoved.self
         case .factTaken: Drover_V1_FactTaken.self
         case .followed: Drover_V1_Followed.self
         case .refollowed: Drover_V1_Refollowed.self
@@ -59,6 +68,7 @@ extension EventType {
         case .replication: try ReplicationEvent(self, payload).encoded()
         case .targets: try TargetsEvent(self, payload).encoded()
         case .fleet: try FleetEvent(self, payload).encoded()
+        case .retention: try RetentionEvent(self, payload).encoded()
         case .region: try RegionEvent(self, payload).encoded()
         }
     }

@@ -145,6 +145,11 @@ extension Drover_V1_GlobalFact: NamedMessage {
         ) {
             .jobFailed($0)
         }
+        try pass.alternative(
+            "build_retired", &fact, fact.flatMap { if case .buildRetired(let value) = $0 { value } else { nil } }
+        ) {
+            .buildRetired($0)
+        }
         try pass.alternative("target", &fact, fact.flatMap { if case .target(let value) = $0 { value } else { nil } }) {
             .target($0)
         }
@@ -188,6 +193,13 @@ extension Drover_V1_GlobalFact.Lost: NamedMessage {
 extension Drover_V1_GlobalFact.Failed: NamedMessage {
     mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
         try pass.field("job", &job)
+    }
+}
+
+extension Drover_V1_GlobalFact.Retired: NamedMessage {
+    mutating func fields<Pass: FieldPass>(_ pass: inout Pass) throws {
+        try pass.field("build", &build)
+        try pass.time("remove_after", &removeAfter)
     }
 }
 

@@ -101,6 +101,27 @@ extension ReplicationEvent {
             "region \(region) stored the pack of build \(build) (attempt \(attempt)) and read it back"
         case .packLost(let build, let region, let detail):
             "region \(region) lost the pack of build \(build)\(because(detail))"
+        case .packRemoved(let build, let region): "region \(region) removed the pack of build \(build)"
+        }
+    }
+}
+
+extension RetentionEvent {
+    func words(by actor: EventActor) -> String {
+        switch self {
+        case .settingsChanged(let settings):
+            "retention keeps the last \(settings.keptBuilds) builds of an app and those younger than "
+                + "\(readable(seconds: Int64(settings.keptSeconds))); removal follows "
+                + "\(readable(seconds: Int64(settings.graceSeconds))) later, and a store is full at "
+                + "\(settings.fullPercent) %"
+        case .pinned(let build, let reason): "\(actor.words) pinned build \(build)\(because(reason))"
+        case .unpinned(let build, let reason): "\(actor.words) unpinned build \(build)\(because(reason))"
+        case .retired(let build, .unused, let end):
+            "build \(build) was retired, as nothing keeps it: its packs are removed after \(end.rfc3339)"
+        case .retired(let build, .space, _): "build \(build) was retired, as a store is full: its packs are removed"
+        case .claimsStopped(let region):
+            "no job is given to workers any more, as the store of region \(region) is full of builds that are kept"
+        case .claimsResumed: "jobs are given to workers again, as there is space"
         }
     }
 }
@@ -142,6 +163,9 @@ extension FleetEvent {
         case .regionLevel(let name, let level):
             "region \(name) reported \(level.app) at revision \(level.revision): \(level.healthy) of \(level.selected) "
                 + "peers healthy, \(level.failed) failed, \(level.silent) silent\(because(level.detail))"
+        case .regionStore(let name, let store):
+            "region \(name)'s store is \(store.percent) % full: \(readable(bytes: store.usedBytes)), "
+                + "\(readable(bytes: store.freeBytes)) left"
         case .workerJoined(let name, let region): "worker \(name) joined region \(region)"
         case .workerWaiting(let name): "worker \(name) began to wait for a job"
         case .workerDrain(let name, let isDraining):
@@ -169,6 +193,7 @@ extension GlobalEvent {
         case .replication(let event): event.words
         case .targets(let event): event.words(by: actor)
         case .fleet(let event): event.words(by: actor)
+        case .retention(let event): event.words(by: actor)
         }
     }
 }
@@ -184,6 +209,7 @@ extension RegionEvent {
         case .packStored(let build, let attempt, _):
             "the pack of build \(build) (attempt \(attempt)) was stored and read back"
         case .packLost(let build, let detail): "the pack of build \(build) was lost\(because(detail))"
+        case .packRemoved(let build): "what was here of the retired build \(build) was removed"
         case .peerEnrolled(let peer, _, let endpoint): "peer \(peer) enrolled, at \(endpoint)"
         case .peerChanged(let peer, let app, let state):
             "peer \(peer) reported \(app) at revision \(state.revision): \(state.health.rawValue), "
@@ -202,6 +228,7 @@ extension GlobalFact {
         case .packStored(let build, let app, _, _, let region):
             "region \(region) stored the pack of build \(build) of \(app)"
         case .packLost(let build, let region): "region \(region) lost the pack of build \(build)"
+        case .buildRetired(let build, let end): "build \(build) is retired, to be removed after \(end.rfc3339)"
         case .jobFailed(let job): "job \(job) failed"
         case .target(let target):
             "the target of \(target.app) is build \(target.current.build), revision \(target.revision)"

@@ -61,6 +61,14 @@ package struct StateChanges {
                 || iif(silent, ', ' || silent || ' silent', '') || ' at revision ' || epoch || '.' || number
                 """),
         Told(
+            name: "pins", table: "pin_versions", subject: "'build ' || build", state: "'pinned'"),
+        Told(
+            name: "retirements", table: "retirement_versions", subject: "'build ' || build",
+            state: "'retired (' || cause || ')'"),
+        Told(
+            name: "retention", table: "retention_versions", subject: "'claims'",
+            state: "coalesce('stopped by the full store of region ' || claims_stopped_by, 'given to workers')"),
+        Told(
             name: "workers", table: "worker_versions", subject: "'worker ' || name",
             state: """
                 CASE WHEN draining THEN 'draining' WHEN waiting_since IS NOT NULL THEN 'waiting'

@@ -75,7 +75,7 @@ package struct Story {
         case .peerSilent: "silent"
         case .peerChanged(_, let app, let report):
             "\(app) \(report.build.map { "build \($0) " } ?? "")\(report.health.rawValue)"
-        case .log, .taken, .followed, .refollowed, .packStored, .packLost: nil
+        case .log, .taken, .followed, .refollowed, .packStored, .packLost, .packRemoved: nil
         }
     }
 

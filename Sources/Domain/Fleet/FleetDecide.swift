@@ -4,6 +4,7 @@ extension FleetState {
         switch command {
         case .regionJoin(let name, let endpoint): regionJoin(name, endpoint: endpoint)
         case .regionReport(let name, let levels): regionReport(name, levels)
+        case .regionStore(let name, let store): regionStore(name, store)
         case .regionSilent(let name): change(name, to: .silent, from: [.live], .silence)
         case .regionSuspend(let name, let reason):
             change(name, to: .suspended, from: [.live, .silent], .request(reason: reason))
@@ -49,6 +50,15 @@ extension FleetState {
             events.append(.regionLevel(name, level))
         }
         return .accepted(events, ())
+    }
+
+    private func regionStore(_ name: RegionName, _ store: StoreLevel) -> Decision<FleetEvent, Void> {
+        guard let region = regions[name] else { return .refused(Self.unknown(name)) }
+        if region.status == .removed { return .refused(Self.removed(name)) }
+        guard max(store.usedBytes, store.freeBytes) <= StoreLevel.maximumBytes else {
+            return .refused(Refusal(.tooLarge, "a store has at most \(StoreLevel.maximumBytes) bytes"))
+        }
+        return .accepted(region.store?.percent == store.percent ? [] : [.regionStore(name, store)], ())
     }
 
     private func change(

@@ -42,6 +42,8 @@ package struct RegionRecord: Hashable, Sendable, Codable {
     /// Where its services answer, as in `http://10.0.0.1:7071`.
     package var endpoint: String
     package var levels: [AppName: RegionLevel]
+    /// Its store, as it said last; nil before.
+    package var store: StoreLevel?
 
     package init(status: RegionStatus, endpoint: String, levels: [AppName: RegionLevel]) {
         (self.status, self.endpoint, self.levels) = (status, endpoint, levels)
@@ -85,6 +87,8 @@ package enum FleetEvent: Hashable, Sendable {
     case regionJoined(RegionName, endpoint: String)
     case regionStatusChanged(RegionName, RegionStatus, RegionChange)
     case regionLevel(RegionName, RegionLevel)
+    /// How full its store is, when that has changed by a percent.
+    case regionStore(RegionName, StoreLevel)
     /// A worker seen for the first time, or in another region than before.
     case workerJoined(WorkerName, region: RegionName)
     case workerWaiting(WorkerName)
@@ -127,6 +131,9 @@ package struct FleetState: Hashable, Sendable, Codable {
                 return
             }
             regions[name]?.levels[level.app] = level
+        case .regionStore(let name, let store):
+            if regions[name] == nil { impossible += 1 }
+            regions[name]?.store = store
         case .workerJoined(let name, let region):
             var worker = workers[name] ?? WorkerRecord(region: region, waitingSince: nil, isDraining: false, job: nil)
             worker.region = region
@@ -141,6 +148,9 @@ package struct FleetState: Hashable, Sendable, Codable {
             if isDraining { workers[name]?.waitingSince = nil }
         }
     }
+
+    /// A region has removed a pack.
+    mutating func freed(_ bytes: UInt64, in region: RegionName) { regions[region]?.store?.free(bytes) }
 
     mutating func claimed(_ job: JobID, by name: WorkerName) { change(name) { $0.claimed(job) } }
 

@@ -1,4 +1,4 @@
-/// The global log's events: the queue's, replication's, the targets', the fleet's, and the log's own.
+/// The global log's events: the queue's, replication's, the targets', the fleet's, retention's, and the log's own.
 package enum GlobalEvent: Hashable, Sendable {
     case log(LogEvent)
     case queue(QueueEvent)
@@ -6,6 +6,7 @@ package enum GlobalEvent: Hashable, Sendable {
     /// Rare and large: elsewhere, so that the others are moved cheaply.
     indirect case targets(TargetsEvent)
     case fleet(FleetEvent)
+    case retention(RetentionEvent)
 }
 
 package enum GlobalCommand: Hashable, Sendable {
@@ -16,6 +17,9 @@ package enum GlobalCommand: Hashable, Sendable {
     case packStored(BuildID, AttemptNumber, region: RegionName, manifest: Digest)
     /// A region found its copy missing or damaged.
     case packLost(BuildID, region: RegionName, detail: String)
+    /// A region removed its copy of a retired build.
+    case packRemoved(BuildID, region: RegionName)
+    case retention(RetentionCommand)
     case changeSettings(Settings)
 }
 
@@ -24,6 +28,8 @@ package enum FleetCommand: Hashable, Sendable {
     case regionJoin(RegionName, endpoint: String)
     /// Its latest numbers, one an app; unchanged ones are no event.
     case regionReport(RegionName, [RegionLevel])
+    /// How full its store is; the same percent again is no event.
+    case regionStore(RegionName, StoreLevel)
     /// The projector's, after `regionSilentSeconds` without a word.
     case regionSilent(RegionName)
     case regionSuspend(RegionName, reason: String)
@@ -43,8 +49,8 @@ extension GlobalCommand {
     /// Whether a repeat under the same idempotency key gets the first answer.
     var isRemembered: Bool {
         switch self {
-        case .queue(.heartbeat), .fleet(.regionReport): false
-        case .queue, .targets, .fleet, .packStored, .packLost, .changeSettings: true
+        case .queue(.heartbeat), .fleet(.regionReport), .fleet(.regionStore): false
+        case .queue, .targets, .fleet, .packStored, .packLost, .packRemoved, .retention, .changeSettings: true
         }
     }
 }
@@ -56,6 +62,7 @@ package struct GlobalState: Hashable, Sendable, Codable {
     package internal(set) var replication = ReplicationState()
     package internal(set) var targets = TargetsState()
     package internal(set) var fleet = FleetState()
+    package internal(set) var retention = RetentionState()
     package internal(set) var memory = CommandMemory<GlobalAnswer>()
 
     package init() {}
@@ -68,12 +75,13 @@ package struct GlobalState: Hashable, Sendable, Codable {
     /// What decisions and plans about targets look at.
     package var targetsWorld: TargetsWorld {
         TargetsWorld(
-            builds: queue.builds, replication: replication, fleet: fleet, settings: log.settings, epoch: log.epoch)
+            builds: queue.builds, replication: replication, fleet: fleet, retired: retention.retired,
+            settings: log.settings, epoch: log.epoch)
     }
 
     /// Events that made no sense in the state they met; zero in a sound log of this version.
     package var impossible: UInt64 {
-        queue.impossible + replication.impossible + targets.impossible + fleet.impossible
+        queue.impossible + replication.impossible + targets.impossible + fleet.impossible + retention.impossible
     }
 
     /// A build's replication over the live regions.
@@ -97,7 +105,7 @@ package enum Global: Aggregate {
         if case .log(let fact) = event { fact } else { nil }
     }
 
-    package static var reducerFingerprint: UInt64 { 2 }
+    package static var reducerFingerprint: UInt64 { 3 }
 
     package static func log(_ state: GlobalState) -> LogState { state.log }
 
@@ -114,11 +122,14 @@ package enum Global: Aggregate {
         case .queue(let event): reduceQueue(&state, event, at: time)
         case .replication(let event):
             state.replication.reduce(event)
-            if case .packLost(let build, _, _) = event { forgetIfGone(&state, build) }
+            reduced(event, &state)
         case .targets(let event): state.targets.reduce(event, actor: header.actor, at: time)
         case .fleet(let event):
             state.fleet.reduce(event, at: time)
             if case .regionStatusChanged(_, .removed, _) = event { forgetAllGone(&state) }
+        case .retention(let event):
+            state.retention.reduce(event, builds: state.queue.builds, header)
+            if case .retired(let build, _, _) = event { retired(build, &state) }
         }
         if let key = header.key { remember(&state, event, key, header) }
     }
@@ -133,7 +144,31 @@ package enum Global: Aggregate {
             .enqueueReused:
             break
         }
+        let built = state.queue.builds.count
         state.queue.reduce(event, at: time)
+        guard case .succeeded(let job, _) = event, state.queue.builds.count > built,
+            let app = state.queue.builds.look(job, { $0?.app })
+        else { return }
+        state.retention.built(job, of: app, at: time)
+    }
+
+    /// What a copy that is there no longer means beside replication.
+    private static func reduced(_ event: ReplicationEvent, _ state: inout GlobalState) {
+        switch event {
+        case .packStored: break
+        case .packLost(let build, _, _): forgetIfGone(&state, build)
+        case .packRemoved(let build, let region):
+            let bytes = state.queue.builds.look(build) { $0?.pack.packedBytes }
+            if let bytes { state.fleet.freed(bytes, in: region) }
+            forgetIfGone(&state, build)
+        }
+    }
+
+    /// A retired build answers no repeat of its request any more.
+    private static func retired(_ build: BuildID, _ state: inout GlobalState) {
+        guard let key = state.queue.builds.look(build, { $0?.buildOnceKey }) else { return }
+        state.queue.releaseKey(key, of: build)
+        if state.replicationStatus(build) == .gone { state.retention.gone(build) }
     }
 
     private static func reduceLog(_ state: inout GlobalState, _ event: LogEvent, at time: Timestamp) {
@@ -151,6 +186,7 @@ package enum Global: Aggregate {
         guard state.replicationStatus(build) == .gone, let key = state.queue.builds.look(build, { $0?.buildOnceKey })
         else { return }
         state.queue.releaseKey(key, of: build)
+        state.retention.gone(build)
     }
 
     /// A region is removed, and with it the last copy of some builds. Costs the packs; regions are seldom removed.
@@ -190,7 +226,7 @@ package enum Global: Aggregate {
             .targets(.deployment(target.deployment, .running, skipped: state.targetsWorld.skipped(target.scope)))
         case .targets: .targets(.done)
         case .fleet(.workerWaiting): .queue(.nothingToClaim)
-        case .fleet, .replication, .log: .done
+        case .fleet, .replication, .retention, .log: .done
         }
     }
 }

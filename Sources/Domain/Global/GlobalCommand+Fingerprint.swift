@@ -14,6 +14,10 @@ extension GlobalCommand {
             fingerprint.feed("pack-lost", build.rawValue)
             fingerprint.feed(region.rawValue)
             fingerprint.feed(detail)
+        case .packRemoved(let build, let region):
+            fingerprint.feed("pack-removed", build.rawValue)
+            fingerprint.feed(region.rawValue)
+        case .retention(let command): fingerprint.feed(command)
         case .changeSettings(let settings):
             fingerprint.feed("change-settings")
             for number in settings.numbers { fingerprint.feed(UInt64(number)) }
@@ -117,12 +121,36 @@ extension Fingerprint {
         case .regionReport(let name, let levels):
             feedNamed("region-report", name.rawValue, "")
             for level in levels { feed(level) }
+        case .regionStore(let name, let store):
+            feedNamed("region-store", name.rawValue, "")
+            feed(store.usedBytes)
+            feed(store.freeBytes)
         case .regionSilent(let name): feedNamed("region-silent", name.rawValue, "")
         case .regionSuspend(let name, let text): feedNamed("region-suspend", name.rawValue, text)
         case .regionResume(let name, let text): feedNamed("region-resume", name.rawValue, text)
         case .regionRemove(let name, let text): feedNamed("region-remove", name.rawValue, text)
         case .workerJoin(let name, let region): feedNamed("worker-join", name.rawValue, region.rawValue)
         case .workerDrain(let name, let isDraining): feedNamed("worker-drain", name.rawValue, "\(isDraining)")
+        }
+    }
+
+    fileprivate mutating func feed(_ command: RetentionCommand) {
+        switch command {
+        case .changeSettings(let settings):
+            feed("change-retention")
+            for number in [settings.keptBuilds, settings.keptSeconds, settings.graceSeconds, settings.fullPercent] {
+                feed(UInt64(number))
+            }
+        case .pin(let build, let reason):
+            feed("pin", build.rawValue)
+            feed(reason)
+        case .unpin(let build, let reason):
+            feed("unpin", build.rawValue)
+            feed(reason)
+        case .retire(let build, let cause):
+            feed("retire", build.rawValue)
+            feed(cause.rawValue)
+        case .settleClaims: feed("settle-claims")
         }
     }
 

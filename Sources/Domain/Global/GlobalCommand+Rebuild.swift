@@ -14,6 +14,8 @@ extension Global {
             .packStored(build, attempt, region: region, manifest: manifest)
         case .replication(.packLost(let build, let region, let detail)):
             .packLost(build, region: region, detail: detail)
+        case .replication(.packRemoved(let build, let region)): .packRemoved(build, region: region)
+        case .retention(let event): .retention(retentionCommand(event))
         case .log(.settingsChanged(let settings)): .changeSettings(settings)
         case .log: nil
         }
@@ -52,10 +54,21 @@ extension Global {
         switch event {
         case .regionJoined(let name, let endpoint): .fleet(.regionJoin(name, endpoint: endpoint))
         case .regionLevel(let name, _): .fleet(.regionReport(name, levels(events)))
+        case .regionStore(let name, let store): .fleet(.regionStore(name, store))
         case .regionStatusChanged(let name, let status, let change): statusCommand(name, status, change, events)
         case .workerJoined(let name, let region): .fleet(.workerJoin(name, region))
         case .workerWaiting(let name): .queue(.claim(name))
         case .workerDrain(let name, let isDraining): .fleet(.workerDrain(name, isDraining: isDraining))
+        }
+    }
+
+    private static func retentionCommand(_ event: RetentionEvent) -> RetentionCommand {
+        switch event {
+        case .settingsChanged(let settings): .changeSettings(settings)
+        case .pinned(let build, let reason): .pin(build, reason: reason)
+        case .unpinned(let build, let reason): .unpin(build, reason: reason)
+        case .retired(let build, let cause, _): .retire(build, cause)
+        case .claimsStopped, .claimsResumed: .settleClaims
         }
     }
 

@@ -30,11 +30,15 @@ extension Global {
         case .targets(let command):
             return state.targets.decide(command, world: state.targetsWorld, context: context)
                 .map(GlobalEvent.targets, GlobalAnswer.targets)
+        case .fleet(.regionStore) where state.log.level < LogState.retentionLevel: return .accepted([], .done)
         case .fleet(let command): return state.fleet.decide(command).map(GlobalEvent.fleet) { _ in .done }
         case .packStored(let build, let attempt, let region, let manifest):
             return packStored(state, build, attempt, region: region, manifest: manifest)
         case .packLost(let build, let region, let detail):
             return packLost(state, build, region: region, detail: detail)
+        case .packRemoved(let build, let region): return packRemoved(state, build, region: region)
+        case .retention(let command):
+            return state.decide(command, now: context.now).map(GlobalEvent.retention) { _ in .done }
         case .changeSettings(let settings):
             if let problem = settings.problem { return .refused(problem) }
             return .accepted(settings == state.log.settings ? [] : [.log(.settingsChanged(settings))], .done)
@@ -62,7 +66,7 @@ extension Global {
         if worker.isDraining {
             return .refused(Refusal(.workerDraining, "worker \(name) is draining: it gets no job until resumed"))
         }
-        if let problem = state.fleet.absence(of: worker.region) { return .refused(problem) }
+        if let problem = state.absence(of: worker.region) { return .refused(problem) }
         let decision = state.queue.decide(
             .claim(name), world: state.queueWorld(now: context.now, actor: context.actor))
         if case .accepted(_, .nothingToClaim) = decision {
@@ -84,6 +88,7 @@ extension Global {
                 return .refused(state.queue.stale(build, attempt, "pack-stored"))
             }
             let isKnown = state.replication.packs[build]?.stored.contains(region) == true
+            if !isKnown, state.retention.retired[build] != nil { return .refused(GlobalState.retired(build)) }
             return .accepted(isKnown ? [] : [stored], .done)
         }
         guard let (_, current) = state.queue.current(build, attempt) else {
@@ -110,6 +115,17 @@ extension Global {
         let events: [GlobalEvent] =
             pack.stored.contains(region) ? [.replication(.packLost(build, region: region, detail: detail))] : []
         return .accepted(events, .done)
+    }
+
+    /// A region that has removed a build which is not retired here was told so by a log that was set back: it is lost.
+    private static func packRemoved(
+        _ state: GlobalState, _ build: BuildID, region: RegionName
+    ) -> Decision<GlobalEvent, GlobalAnswer> {
+        guard state.retention.retired[build] != nil else {
+            return packLost(state, build, region: region, detail: "removed, as it was retired once")
+        }
+        let isHeld = state.replication.packs[build]?.stored.contains(region) == true
+        return .accepted(isHeld ? [.replication(.packRemoved(build, region: region))] : [], .done)
     }
 }
 

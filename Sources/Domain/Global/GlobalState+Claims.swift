@@ -23,8 +23,19 @@ extension GlobalState {
         guard let worker = fleet.workers[name], !isAnswered else { return .submit(key: key) }
         let isNews =
             worker.isDraining || worker.waitingSince == nil || !queue.waiting.isEmpty
-            || fleet.absence(of: worker.region) != nil
+            || absence(of: worker.region) != nil
         return isNews ? .submit(key: key) : .wait
+    }
+
+    /// Why workers of a region get no jobs: nobody would confirm what they upload, or nobody could store it. Nil when
+    /// they get them.
+    func absence(of region: RegionName) -> Refusal? {
+        if let problem = fleet.absence(of: region) { return problem }
+        return retention.claimsStoppedBy.map { full in
+            Refusal(
+                .storeFull,
+                "the store of region \(full) is full and every build in it is kept: enlarge it, or unpin builds")
+        }
     }
 
     private func claimKey(_ key: String?, name: WorkerName, now: Timestamp) -> (String?, isAnswered: Bool) {

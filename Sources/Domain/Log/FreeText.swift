@@ -72,7 +72,17 @@ extension FleetEvent {
         case .regionStatusChanged(let region, let status, .request):
             .regionStatusChanged(region, status, .request(reason: words))
         case .regionLevel(let region, let level): .regionLevel(region, level.withoutFreeText(words))
-        case .regionStatusChanged, .regionJoined, .workerJoined, .workerWaiting, .workerDrain: nil
+        case .regionStatusChanged, .regionJoined, .regionStore, .workerJoined, .workerWaiting, .workerDrain: nil
+        }
+    }
+}
+
+extension RetentionEvent {
+    fileprivate func withoutFreeText(_ words: String) -> RetentionEvent? {
+        switch self {
+        case .pinned(let build, _): .pinned(build, reason: words)
+        case .unpinned(let build, _): .unpinned(build, reason: words)
+        case .settingsChanged, .retired, .claimsStopped, .claimsResumed: nil
         }
     }
 }
@@ -103,7 +113,8 @@ extension GlobalEvent {
         case .fleet(let event): event.withoutFreeText(words).map(GlobalEvent.fleet)
         case .replication(.packLost(let build, let region, _)):
             .replication(.packLost(build, region: region, detail: words))
-        case .replication(.packStored): nil
+        case .retention(let event): event.withoutFreeText(words).map(GlobalEvent.retention)
+        case .replication(.packStored), .replication(.packRemoved): nil
         }
     }
 }
@@ -116,7 +127,7 @@ extension RegionEvent {
         case .taken(.target(let target), let sequence): .taken(.target(target.withoutFreeText(words)), at: sequence)
         case .packLost(let build, _): .packLost(build, detail: words)
         case .peerChanged(let peer, let app, let report): .peerChanged(peer, app, report.withoutFreeText(words))
-        case .taken, .followed, .refollowed, .packStored, .peerEnrolled, .peerSilent, .peerReturned: nil
+        case .taken, .followed, .refollowed, .packStored, .packRemoved, .peerEnrolled, .peerSilent, .peerReturned: nil
         }
     }
 }

@@ -8,6 +8,11 @@ package struct LogState: Hashable, Sendable, Codable {
     /// When refusals of one (job, attempt, kind) were last recorded; entries older than `refusalMemorySeconds` go.
     package internal(set) var refusals: [String: Timestamp] = [:]
 
+    /// What this version may write: the level that its engines start with.
+    package static let supportedLevel: UInt64 = 2
+    /// The level of retention's events.
+    package static let retentionLevel: UInt64 = 2
+
     /// At most one record a minute of each kind of refusal.
     package static let refusalIntervalSeconds: Int64 = 60
     package static let refusalMemorySeconds: Int64 = 3600

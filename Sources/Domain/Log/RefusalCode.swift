@@ -23,6 +23,11 @@ package enum RefusalCode: String, Hashable, Sendable, Codable, CaseIterable {
     case regionSuspended = "region-suspended"
     case unknownPeer = "unknown-peer"
 
+    // Retention
+    case buildKept = "build-kept"
+    case buildRetired = "build-retired"
+    case storeFull = "store-full"
+
     // Targets
     case unknownBuild = "unknown-build"
     case buildGone = "build-gone"

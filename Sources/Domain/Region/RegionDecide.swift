@@ -7,6 +7,7 @@ package enum RegionCommand: Hashable, Sendable {
     case refollow(LogPosition)
     case packStored(BuildID, AttemptNumber, manifest: Digest)
     case packLost(BuildID, detail: String)
+    case packRemoved(BuildID)
     case enrol(PeerName, labels: [String: String], endpoint: String)
     case peerReport(PeerName, AppName, PeerApp)
     case peerSilent(PeerName)
@@ -67,6 +68,7 @@ package enum Regional: Aggregate {
         case .packStored(let build, let attempt, let manifest): state.packStored(build, attempt, manifest)
         case .packLost(let build, let detail):
             state.packLost(build, detail: detail)
+        case .packRemoved(let build): state.packRemoved(build)
         case .enrol(let name, let labels, let endpoint): state.enrol(name, labels: labels, endpoint: endpoint)
         case .peerReport(let name, let app, let report): state.peerReport(name, app, report)
         case .peerSilent(let name): state.setSilence(name, true)
@@ -81,6 +83,7 @@ package enum Regional: Aggregate {
         case .refollowed(let position): .refollow(position)
         case .packStored(let build, let attempt, let manifest): .packStored(build, attempt, manifest: manifest)
         case .packLost(let build, let detail): .packLost(build, detail: detail)
+        case .packRemoved(let build): .packRemoved(build)
         case .peerEnrolled(let name, let labels, let endpoint): .enrol(name, labels: labels, endpoint: endpoint)
         case .peerChanged(let name, let app, let report): .peerReport(name, app, report)
         case .peerSilent(let name): .peerSilent(name)
@@ -168,8 +171,15 @@ extension RegionState {
         guard detail.utf8.count <= QueueCommand.maximumDetailBytes else {
             return .refused(Refusal(.tooLarge, "detail is longer than \(QueueCommand.maximumDetailBytes) bytes"))
         }
-        guard let pack = packs[build], pack.phase != .lost else { return .accepted([], .done) }
+        guard let pack = packs[build], pack.phase != .lost, pack.phase != .removed else { return .accepted([], .done) }
         return .accepted([.packLost(build, detail: detail)], .done)
+    }
+
+    fileprivate func packRemoved(_ build: BuildID) -> Decision<RegionEvent, Regional.Answer> {
+        guard let pack = packs[build], pack.retirement != nil else {
+            return .refused(Refusal(.buildKept, "build \(build) is not retired here: its pack stays"))
+        }
+        return .accepted(pack.phase == .removed ? [] : [.packRemoved(build)], .done)
     }
 
     fileprivate func packStored(
@@ -178,6 +188,7 @@ extension RegionState {
         guard let pack = packs[build], pack.attempt == attempt, pack.manifest == manifest else {
             return .refused(Refusal(.unknownBuild, "build \(build) attempt \(attempt) is not wanted here: drop it"))
         }
+        if pack.phase != .stored, pack.retirement != nil { return .refused(GlobalState.retired(build)) }
         return .accepted(pack.phase == .stored ? [] : [.packStored(build, attempt, manifest: manifest)], .done)
     }
 

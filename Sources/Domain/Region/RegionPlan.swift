@@ -8,11 +8,15 @@ package enum MirrorEffect: Hashable, Sendable {
     case reportStored(BuildID, AttemptNumber, manifest: Digest)
     /// It is lost here and the global log says that it is stored.
     case reportLost(BuildID)
+    /// It is retired: remove what is here of it, after that time of the log.
+    case remove(BuildID, app: AppName, after: Timestamp)
+    /// It is removed here and the global log says that it is stored.
+    case reportRemoved(BuildID)
 
     package var build: BuildID {
         switch self {
         case .verifyUpload(let build, _, _, _), .mirror(let build, _, _, _, _), .reportStored(let build, _, _),
-            .reportLost(let build):
+            .reportLost(let build), .remove(let build, _, _), .reportRemoved(let build):
             build
         }
     }
@@ -54,6 +58,7 @@ extension RegionState {
     }
 
     private func mirrorEffect(_ build: BuildID, _ pack: RegionPack, here: RegionName) -> MirrorEffect? {
+        if let retirement = pack.retirement { return removal(build, pack, retirement, here: here) }
         switch pack.phase {
         case .stored:
             guard pack.confirmedAt[here] == nil else { return nil }
@@ -61,10 +66,23 @@ extension RegionState {
         case .lost where pack.confirmedAt[here] != nil: return .reportLost(build)
         case .wanted where pack.sources.contains(here):
             return .verifyUpload(build, pack.attempt, app: pack.app, manifest: pack.manifest)
-        case .wanted, .lost:
+        case .wanted, .lost, .removed:
             let others = pack.sources.filter { $0 != here && neighbours[$0]?.status == .live }
             guard pack.isSettled, !others.isEmpty else { return nil }
             return .mirror(build, pack.attempt, app: pack.app, manifest: pack.manifest, from: others)
+        }
+    }
+}
+
+extension RegionState {
+    /// Of a retired build nothing is copied or waited for.
+    private func removal(
+        _ build: BuildID, _ pack: RegionPack, _ retirement: RegionRetirement, here: RegionName
+    ) -> MirrorEffect? {
+        switch pack.phase {
+        case .stored: .remove(build, app: pack.app, after: retirement.removeAfter)
+        case .wanted, .lost: .remove(build, app: pack.app, after: .zero)
+        case .removed: pack.confirmedAt[here] == nil ? nil : .reportRemoved(build)
         }
     }
 }
@@ -85,6 +103,9 @@ extension GlobalFact {
             guard let app, let pack else { return nil }
             return .packStored(build, app, attempt, pack, region: source)
         case .replication(.packLost(let build, let source, _)): return .packLost(build, region: source)
+        case .replication(.packRemoved(let build, let source)): return .packLost(build, region: source)
+        case .retention(.retired(let build, _, let end)): return .buildRetired(build, removeAfter: end)
+        case .retention: return nil
         case .targets(.targetChanged(let target, _, _)): return target.scope.includes(region) ? .target(target) : nil
         case .targets: return nil
         case .fleet(.regionJoined(let name, let endpoint)):

@@ -11,8 +11,12 @@ extension RegionState {
             packs[build]?.phase = .stored
             packChanges.note(build)
         case .packLost(let build, _):
-            guard let pack = packs[build], pack.phase != .lost else { return note() }
+            guard let pack = packs[build], pack.phase != .lost, pack.phase != .removed else { return note() }
             packs[build]?.phase = .lost
+            packChanges.note(build)
+        case .packRemoved(let build):
+            guard let pack = packs[build], pack.retirement != nil else { return note() }
+            packs[build]?.phase = .removed
             packChanges.note(build)
         case .peerEnrolled(let name, let labels, let endpoint):
             let apps = peers[name]?.apps ?? [:]
@@ -47,6 +51,11 @@ extension RegionState {
         packs = packs.filter { $0.value.since <= position.sequence }.mapValues { pack in
             var pack = pack
             pack.confirmedAt = pack.confirmedAt.filter { $0.value <= position.sequence }
+            if let retirement = pack.retirement, retirement.since > position.sequence {
+                // It is not retired there: what was removed is lost.
+                pack.retirement = nil
+                if pack.phase == .removed { pack.phase = .lost }
+            }
             return pack
         }
     }
@@ -67,6 +76,9 @@ extension RegionState {
         case .packLost(let build, let region):
             packs[build]?.sources.removeAll { $0 == region }
             packs[build]?.confirmedAt[region] = nil
+        case .buildRetired(let build, let end):
+            let since = packs[build]?.retirement?.since ?? sequence
+            packs[build]?.retirement = RegionRetirement(since: since, removeAfter: end)
         case .jobFailed(let job): if packs[job]?.isSettled == false { packs[job] = nil }
         case .target(let target):
             if let old = targets[target.app], old.revision >= target.revision { return }

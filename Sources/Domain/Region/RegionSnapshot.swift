@@ -22,12 +22,14 @@ package struct RegionSnapshot: Hashable, Sendable, Codable {
         }
         for (build, record) in state.queue.builds {
             let stored = state.replication.packs[build].flatMap { $0.attempt == record.attempt ? $0.stored : nil } ?? []
-            if record.pack.region == region {
+            let retirement = state.retention.retired[build]
+            if record.pack.region == region, retirement == nil {
                 facts.append(.packUploaded(build, record.app, record.attempt, record.pack))
             }
             for name in stored {
                 facts.append(.packStored(build, record.app, record.attempt, record.pack, region: name))
             }
+            if let retirement { facts.append(.buildRetired(build, removeAfter: retirement.removeAfter)) }
         }
         for job in state.queue.running {
             guard let open = state.queue.jobs[job], let pack = open.attempt?.pack, pack.region == region else {
@@ -65,10 +67,11 @@ extension RegionState {
                 facts += pack.confirmed.filter { !left.contains($0) }.map { .packLost(build, region: $0) }
             }
         }
-        return facts + snapshot.facts.filter { isNews($0) }
+        return facts + snapshot.facts.filter { isNews($0, stored) }
     }
 
-    private func isNews(_ fact: GlobalFact) -> Bool {
+    /// `stored`: the builds that the snapshot makes known, and where they are.
+    private func isNews(_ fact: GlobalFact, _ stored: [BuildID: [RegionName]]) -> Bool {
         switch fact {
         case .packUploaded(let build, _, let attempt, let pack): return !knows(build, attempt, pack)
         case .packStored(let build, _, let attempt, let pack, let region):
@@ -78,6 +81,8 @@ extension RegionState {
         case .region(let name, let endpoint, let status):
             return neighbours[name] != RegionNeighbour(endpoint: endpoint, status: status)
         case .settings(let settings): return log.settings != settings
+        case .buildRetired(let build, let end):
+            return packs[build].map { $0.retirement?.removeAfter != end } ?? (stored[build] != nil)
         case .packLost, .jobFailed: return true
         }
     }

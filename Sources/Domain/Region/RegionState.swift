@@ -7,6 +7,8 @@ package struct RegionPack: Hashable, Sendable, Codable {
         case stored
         /// Was stored, found missing or damaged; wanted again.
         case lost
+        /// Retired, and not in this store any more.
+        case removed
     }
 
     package var app: AppName
@@ -22,9 +24,19 @@ package struct RegionPack: Hashable, Sendable, Codable {
     package var phase: Phase
     /// The global sequence of the fact that made this attempt's pack known.
     package var since: LogSequence
+    /// Set when the build is retired: it is not copied any more, and removed after the grace.
+    package var retirement: RegionRetirement?
 
     /// Regions that the global log says have stored it; ascending.
     package var confirmed: [RegionName] { confirmedAt.keys.sorted() }
+}
+
+/// What a region knows of a build's retirement.
+package struct RegionRetirement: Hashable, Sendable, Codable {
+    /// The global sequence of the fact that says so.
+    package var since: LogSequence
+    /// When the pack may be removed, in log time.
+    package var removeAfter: Timestamp
 }
 
 /// A neighbour region, as the global log names it.
@@ -79,6 +91,8 @@ package enum GlobalFact: Hashable, Sendable, Codable {
     /// A region read a pack back; its job has succeeded.
     case packStored(BuildID, AppName, AttemptNumber, UploadedPack, region: RegionName)
     case packLost(BuildID, region: RegionName)
+    /// No target can name it any more: remove its pack after that time.
+    case buildRetired(BuildID, removeAfter: Timestamp)
     /// The job ended otherwise: whatever was uploaded for it may go.
     case jobFailed(JobID)
     case target(Target)
@@ -89,7 +103,7 @@ package enum GlobalFact: Hashable, Sendable, Codable {
     package var build: BuildID? {
         switch self {
         case .packUploaded(let build, _, _, _), .packStored(let build, _, _, _, _), .packLost(let build, _),
-            .jobFailed(let build):
+            .buildRetired(let build, _), .jobFailed(let build):
             build
         case .target, .region, .settings: nil
         }
@@ -106,6 +120,8 @@ package enum RegionEvent: Hashable, Sendable {
     case refollowed(LogPosition)
     case packStored(BuildID, AttemptNumber, manifest: Digest)
     case packLost(BuildID, detail: String)
+    /// A retired build's pack is not in this store any more.
+    case packRemoved(BuildID)
     case peerEnrolled(PeerName, labels: [String: String], endpoint: String)
     case peerChanged(PeerName, AppName, PeerApp)
     case peerSilent(PeerName)

@@ -6,7 +6,7 @@ package enum ReplicationStatus: String, Hashable, Sendable, Codable, CaseIterabl
     case partial
     /// Every live region has stored it and read it back.
     case complete
-    /// It was stored once, and no region holds it any more.
+    /// It was stored once, and no region holds it any more: all copies were lost or removed.
     case gone
 }
 
@@ -23,6 +23,8 @@ package enum ReplicationEvent: Hashable, Sendable {
     case packStored(BuildID, AttemptNumber, region: RegionName, manifest: Digest)
     /// The region found its copy missing or damaged.
     case packLost(BuildID, region: RegionName, detail: String)
+    /// The region removed its copy of a retired build.
+    case packRemoved(BuildID, region: RegionName)
 }
 
 package struct ReplicationState: Hashable, Sendable, Codable {
@@ -44,7 +46,7 @@ package struct ReplicationState: Hashable, Sendable, Codable {
         switch event {
         case .packStored(let build, let attempt, let region, let manifest):
             store(build, attempt, in: region, manifest: manifest)
-        case .packLost(let build, let region, _):
+        case .packLost(let build, let region, _), .packRemoved(let build, let region):
             let isKnown = packs.change(build) { pack in
                 pack?.stored.removeAll { $0 == region }
                 return pack != nil

@@ -5,15 +5,16 @@ package struct TargetsWorld {
     package var builds: IdentifierTable<BuildID, Build>
     package var replication: ReplicationState
     package var fleet: FleetState
+    package var retired: IdentifierTable<BuildID, Retirement>
     package var settings: Settings
     /// The log's epoch: targets of an older one are issued again.
     package var epoch: Epoch
 
     package init(
-        builds: IdentifierTable<BuildID, Build>, replication: ReplicationState, fleet: FleetState, settings: Settings,
-        epoch: Epoch
+        builds: IdentifierTable<BuildID, Build>, replication: ReplicationState, fleet: FleetState,
+        retired: IdentifierTable<BuildID, Retirement>, settings: Settings, epoch: Epoch
     ) {
-        (self.builds, self.replication, self.fleet) = (builds, replication, fleet)
+        (self.builds, self.replication, self.fleet, self.retired) = (builds, replication, fleet, retired)
         (self.settings, self.epoch) = (settings, epoch)
     }
 
@@ -50,6 +51,7 @@ extension TargetsState {
             return .refused(
                 Refusal(.unknownBuild, "there is no build \(id) of \(request.app): `drover builds` lists them"))
         }
+        if world.retired[id] != nil { return .refused(GlobalState.retired(id)) }
         let live = world.live(request.scope)
         if live.isEmpty {
             return .refused(noRegion(request.scope))

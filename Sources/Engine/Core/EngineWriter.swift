@@ -73,7 +73,7 @@ package struct EngineWriter<A: Aggregate>: Sendable {
             }
             core.record(.epochStarted(epoch: core.head.epoch.next, reason: reason), into: &batch)
         }
-        core.record(.engineStarted(version: configuration.version, level: 1), into: &batch)
+        core.record(.engineStarted(version: configuration.version, level: LogState.supportedLevel), into: &batch)
         let old = A.log(core.state).settings
         do throws(Refusal) {
             let settings = try configuration.settings(old)

@@ -14,6 +14,15 @@ package let globalPlans: [ProjectorPlan<Global>] = [
         let plan = state.targets.planReissues(epoch: state.log.epoch, now: now)
         return Plan(effects: plan.effects.map(GlobalCommand.targets), askAgainAt: plan.askAgainAt)
     },
+    // Builds grow old by themselves: it is asked again when it says.
+    ProjectorPlan(name: "retention", looksAtChanges: false) { state, now in
+        let plan = state.planRetention(now: now)
+        return Plan(effects: plan.effects.map(GlobalCommand.retention), askAgainAt: plan.askAgainAt)
+    },
+    ProjectorPlan(name: "space") { state, now in
+        let plan = state.planSpace(now: now)
+        return Plan(effects: plan.effects.map(GlobalCommand.retention), askAgainAt: plan.askAgainAt)
+    },
 ]
 
 /// How often silence is looked for.

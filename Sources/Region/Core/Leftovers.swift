@@ -1,9 +1,9 @@
 package import Domain
 
 /// What may be dropped of a build's attempts. An attempt that is newer than the pack's may be uploading, until the job has
-/// succeeded; of a build that is not known any more nothing is kept.
+/// succeeded; of a build that is not known any more, or that was removed, nothing is kept.
 package func isLeftover(_ attempt: AttemptNumber, of pack: RegionPack?) -> Bool {
-    guard let pack else { return true }
+    guard let pack, pack.phase != .removed else { return true }
     return attempt < pack.attempt || (pack.isSettled && attempt > pack.attempt)
 }
 
@@ -29,7 +29,7 @@ extension GlobalFact {
     package var namedBuild: BuildID? {
         switch self {
         case .packUploaded(let build, _, _, _), .packStored(let build, _, _, _, _), .jobFailed(let build): build
-        case .packLost, .target, .region, .settings: nil
+        case .packLost, .buildRetired, .target, .region, .settings: nil
         }
     }
 }

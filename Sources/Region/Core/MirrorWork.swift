@@ -19,13 +19,14 @@ package enum MirrorStep: Hashable, Sendable {
         switch self {
         case .effect(.verifyUpload): .verification
         case .effect(.mirror): .copy
-        case .effect(.reportStored), .effect(.reportLost): .report
+        case .effect(.reportStored), .effect(.reportLost), .effect(.reportRemoved): .report
+        case .effect(.remove): .removal
         case .offer: .offer
         }
     }
 
     package enum Kind: Hashable, Sendable {
-        case verification, copy, report, offer
+        case verification, copy, report, offer, removal
     }
 }
 
@@ -53,6 +54,8 @@ package struct MirrorSettings: Hashable, Sendable {
     var reports = 8
     /// Packs put on the shelf at once.
     var offers = 4
+    /// Retired packs removed at once.
+    var removals = 2
     /// The rest before a step that failed is tried again; it doubles up to the maximum.
     var backoff = Backoff(minimumMilliseconds: 1000, maximumMilliseconds: 300_000)
     /// The rest before a step that succeeded is done again because the global log does not say so yet.
@@ -64,6 +67,7 @@ package struct MirrorSettings: Hashable, Sendable {
         case .copy: copies
         case .report: reports
         case .offer: offers
+        case .removal: removals
         }
     }
 }
@@ -106,12 +110,13 @@ package struct MirrorWork: Sendable {
         generator = SeededGenerator(seed: seed)
     }
 
-    /// Takes over what changed. Returns what must not be offered any more.
-    package mutating func learned(_ changes: MirrorChanges) -> [PackName] {
+    /// Takes over what changed, at a time of the log and of the monotonic clock. Returns what must not be offered any
+    /// more.
+    package mutating func learned(_ changes: MirrorChanges, logTime: Timestamp, now: Int64) -> [PackName] {
         seen = changes.count
         var withdrawn: [PackName] = []
         if changes.isWhole { withdrawn += forget(allBut: Set(changes.changes.map(\.build))) }
-        for change in changes.changes { if let name = learn(change) { withdrawn.append(name) } }
+        for change in changes.changes { if let name = learn(change, logTime, now) { withdrawn.append(name) } }
         return withdrawn
     }
 
@@ -121,9 +126,14 @@ package struct MirrorWork: Sendable {
         return gone.compactMap { offered.removeValue(forKey: $0)?.name }
     }
 
-    private mutating func learn(_ change: MirrorChange) -> PackName? {
+    private mutating func learn(_ change: MirrorChange, _ logTime: Timestamp, _ now: Int64) -> PackName? {
         let build = change.build
-        want(change.effect.map(MirrorStep.effect), at: Place(build, isOffer: false))
+        var begin = Int64.min
+        if case .remove(_, _, let moment)? = change.effect, moment > logTime {
+            let (sum, isBeyond) = now.addingReportingOverflow(moment.millisecondsSince(logTime))
+            begin = isBeyond ? .max : sum
+        }
+        want(change.effect.map(MirrorStep.effect), at: Place(build, isOffer: false), notBefore: begin)
         let offer = change.pack.flatMap { OfferedPack(build, $0) }
         if let offer, offered[build] == offer { return nil }
         want(offer.map(MirrorStep.offer), at: Place(build, isOffer: true))
@@ -131,9 +141,9 @@ package struct MirrorWork: Sendable {
     }
 
     /// The same step again keeps its rest.
-    private mutating func want(_ step: MirrorStep?, at place: Place) {
+    private mutating func want(_ step: MirrorStep?, at place: Place, notBefore: Int64 = .min) {
         guard wanted[place]?.step != step else { return }
-        wanted[place] = step.map { Wanted(step: $0) }
+        wanted[place] = step.map { Wanted(step: $0, notBefore: notBefore) }
     }
 
     /// What to begin now, in build order.
@@ -143,7 +153,9 @@ package struct MirrorWork: Sendable {
         if due.isEmpty { return [] }
         due.sort()
         var free: [MirrorStep.Kind: Int] = [:]
-        for kind in [.verification, .copy, .report, .offer] as [MirrorStep.Kind] { free[kind] = settings.slots(kind) }
+        for kind in [.verification, .copy, .report, .offer, .removal] as [MirrorStep.Kind] {
+            free[kind] = settings.slots(kind)
+        }
         for step in running.values { free[step.kind, default: 0] -= 1 }
         var begun: [MirrorStep] = []
         for place in due {

@@ -47,6 +47,8 @@ struct FleetChecks {
                 return ("levels-add-up", "\(name): \(level.healthy) and \(level.failed) of \(level.selected)")
             }
             levels[name, default: [:]][level.app] = level
+        case .regionStore(let name, _):
+            if regions[name] == .removed { return ("removed-stays-removed", "region \(name) reports its store") }
         case .workerJoined(let name, let region):
             workers[name] = (region, workers[name]?.isDraining ?? false)
         case .workerWaiting(let name):

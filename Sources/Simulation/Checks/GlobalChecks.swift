@@ -6,6 +6,7 @@ struct GlobalChecks {
     private(set) var queue = QueueChecks()
     private(set) var fleet = FleetChecks()
     private(set) var targets = TargetChecks()
+    private(set) var retention = RetentionChecks()
     private(set) var settings = Settings()
     private(set) var log = LogChecks()
     /// Keys of commands that may be in the log: handed in, and not answered with "nothing was written".
@@ -46,10 +47,24 @@ struct GlobalChecks {
             return nil
         case .queue(let event):
             let gone = targets.goneBuilds
-            return queue.take(event, header, settings: settings, fleet: fleet) { gone.contains($0) }
+            if case .claimed = event, let region = retention.claimsStoppedBy {
+                return ("full-stores-stop-claims", "a job is claimed, and the store of \(region) is full")
+            }
+            let problem = queue.take(event, header, settings: settings, fleet: fleet) { gone.contains($0) }
+            if case .succeeded(let job, _) = event, let app = queue.jobs[job]?.request.app {
+                retention.built(job, of: app, at: header.time)
+            }
+            return problem
+        case .retention(let event):
+            if case .retired(let build, _, _) = event { targets.noteRetired(build) }
+            return retention.take(event, header, targets: targets)
         case .replication(let event):
+            if case .packRemoved(let build, _) = event, !retention.retired.contains(build) {
+                return ("kept-builds-stay", "build \(build) is removed and was not retired")
+            }
             return targets.take(event, jobs: queue, fleet: fleet, wasReadBack: wasReadBack)
         case .targets(let event):
+            if let problem = retention.take(event) { return problem }
             return targets.take(event, header, jobs: queue, fleet: fleet, settings: settings)
         case .fleet(let event):
             defer { if case .regionStatusChanged(_, .removed, _) = event { targets.noteGone(fleet) } }
@@ -139,7 +154,7 @@ struct RegionChecks {
             case .taken(.target(let target), _):
                 revisions[target.app] = max(revisions[target.app] ?? .zero, target.revision)
             case .peerSilent(let name): if !isSilent(name) { return ("silence-is-silence", "peer \(name) was heard") }
-            case .log, .taken, .packStored, .packLost, .peerEnrolled, .peerChanged, .peerReturned: break
+            case .log, .taken, .packStored, .packLost, .packRemoved, .peerEnrolled, .peerChanged, .peerReturned: break
             }
         }
         return nil

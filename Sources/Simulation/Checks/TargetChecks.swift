@@ -43,8 +43,28 @@ struct TargetChecks {
         case .packLost(let build, let region, _):
             stored[build]?.remove(region)
             if let left = stored[build] { noteGone(build, left, fleet) }
+        case .packRemoved(let build, let region):
+            guard stored[build]?.remove(region) != nil else {
+                return ("removed-once", "region \(region) removes build \(build), which it does not have")
+            }
         }
         return nil
+    }
+
+    /// It answers no request any more.
+    mutating func noteRetired(_ build: BuildID) { goneBuilds.insert(build) }
+
+    /// What uses a build: a target that somebody may still be told, what stands beside it, or an open deployment.
+    func use(of build: BuildID) -> String? {
+        for (app, scopes) in targets {
+            for (scope, target) in scopes {
+                if bases[app]?[scope]?.build == build { return "the base of \(app) \(scope)" }
+                guard effective(app, scope) == target else { continue }
+                let named = [target.current, target.base, target.previous].compactMap { $0?.build }
+                if named.contains(build) { return "target \(target.revision) of \(app)" }
+            }
+        }
+        return open.first { $0.value.build.build == build }.map { "deployment \($0.key)" }
     }
 
     /// Once gone, its key is free: a new job may build it again.

@@ -17,6 +17,14 @@ package final class GlobalTables: ViewTables {
 
     enum WorkerColumn: Int, RowColumn { case region, waitingSince, draining, job }
 
+    enum PinColumn: Int, RowColumn { case actor, reason, time }
+
+    enum RetirementColumn: Int, RowColumn { case cause, time, removeAfter }
+
+    enum StoreColumn: Int, RowColumn { case usedBytes, freeBytes, time }
+
+    enum RetentionColumn: Int, RowColumn { case keptBuilds, keptSeconds, graceSeconds, fullPercent, claimsStoppedBy }
+
     /// What the next sign of life of an attempt may have to repeat.
     struct Beat {
         var attempt: AttemptNumber
@@ -31,6 +39,10 @@ package final class GlobalTables: ViewTables {
     let regions: VersionedRows<RegionColumn>
     let levels: VersionedRows<LevelColumn>
     let workers: VersionedRows<WorkerColumn>
+    let pins: VersionedRows<PinColumn>
+    let retirements: VersionedRows<RetirementColumn>
+    let stores: VersionedRows<StoreColumn>
+    let retention: VersionedRows<RetentionColumn>
     /// The last job asked for; nil until it is read from the file.
     var lastJob: JobID?
     /// The last sign of life of running jobs, as far as it was seen.
@@ -50,6 +62,10 @@ package final class GlobalTables: ViewTables {
         regions = try table("region_versions", "name")
         levels = try table("region_level_versions", "region", "app")
         workers = try table("worker_versions", "name")
+        pins = try table("pin_versions", "build")
+        retirements = try table("retirement_versions", "build")
+        stores = try table("region_store_versions", "region")
+        retention = try table("retention_versions", "id")
         self.maximumRows = maximumRows
     }
 
@@ -61,6 +77,10 @@ package final class GlobalTables: ViewTables {
         try regions.flush()
         try levels.flush()
         try workers.flush()
+        try pins.flush()
+        try retirements.flush()
+        try stores.flush()
+        try retention.flush()
         limitMemory()
     }
 
@@ -72,6 +92,10 @@ package final class GlobalTables: ViewTables {
         try regions.makeRoom()
         try levels.makeRoom()
         try workers.makeRoom()
+        try pins.makeRoom()
+        try retirements.makeRoom()
+        try stores.makeRoom()
+        try retention.makeRoom()
         limitMemory()
     }
 
@@ -83,6 +107,10 @@ package final class GlobalTables: ViewTables {
         regions.forget()
         levels.forget()
         workers.forget()
+        pins.forget()
+        retirements.forget()
+        stores.forget()
+        retention.forget()
         (lastJob, beats, manifests) = (nil, [:], [:])
     }
 

@@ -22,6 +22,9 @@ extension GlobalViews {
                 return true
             }
         case .regionLevel(let name, let level): try reported(name, level, header, rows)
+        case .regionStore(let name, let store):
+            guard try tables.regions.current(RowKey(.text(name.rawValue))) != nil else { return }
+            try tables.stores.put(RowValues(store, at: header.time), RowKey(.text(name.rawValue)), at: sequence)
         case .workerJoined(let name, let region):
             let key = RowKey(.text(name.rawValue))
             var row = try tables.workers.current(key) ?? RowValues()

@@ -22,7 +22,7 @@ extension GlobalViews {
             var row = RowValues<GlobalTables.PackRegionColumn>()
             (row[.status], row[.time], row[.detail]) = (.text("stored"), time, .text(""))
             if let current = try table.current(key) {
-                guard current[.status] == .text("lost") else { return }
+                guard current[.status] != .text("stored") else { return }
             }
             try table.put(row, key, at: sequence)
         case .packLost(let build, let region, let detail):
@@ -31,6 +31,13 @@ extension GlobalViews {
                 (row[.status], row[.time], row[.detail]) = (.text("lost"), time, .text(detail))
                 return true
             }
+        case .packRemoved(let build, let region):
+            try table.change(RowKey(.integer(build.rawValue), .text(region.rawValue)), at: sequence) { row in
+                guard row[.status] == .text("stored") else { return false }
+                (row[.status], row[.time], row[.detail]) = (.text("removed"), time, .text(""))
+                return true
+            }
+            try freed(build, region, header, rows)
         }
     }
 

@@ -31,6 +31,7 @@ package enum GlobalViews: ViewMapping {
         case .replication(let event): try write(event, header, rows)
         case .targets(let event): try write(event, header, rows)
         case .fleet(let event): try write(event, header, rows)
+        case .retention(let event): try write(event, header, rows)
         }
     }
 
@@ -48,8 +49,10 @@ package enum GlobalViews: ViewMapping {
         case .queue(let event): subject(of: event)
         case .replication(.packStored(let build, _, let region, _)): EventSubject(job: build, region: region)
         case .replication(.packLost(let build, let region, _)): EventSubject(job: build, region: region)
+        case .replication(.packRemoved(let build, let region)): EventSubject(job: build, region: region)
         case .targets(let event): subject(of: event)
         case .fleet(let event): subject(of: event)
+        case .retention(let event): subject(of: event)
         }
     }
 
@@ -78,9 +81,18 @@ package enum GlobalViews: ViewMapping {
         }
     }
 
+    private static func subject(of event: RetentionEvent) -> EventSubject {
+        switch event {
+        case .settingsChanged, .claimsResumed: EventSubject()
+        case .pinned(let build, _), .unpinned(let build, _), .retired(let build, _, _): EventSubject(job: build)
+        case .claimsStopped(let region): EventSubject(region: region)
+        }
+    }
+
     private static func subject(of event: FleetEvent) -> EventSubject {
         switch event {
         case .regionJoined(let name, _), .regionStatusChanged(let name, _, _): EventSubject(region: name)
+        case .regionStore(let name, _): EventSubject(region: name)
         case .regionLevel(let name, let level): EventSubject(app: level.app, region: name)
         case .workerJoined(let name, let region): EventSubject(region: region, worker: name)
         case .workerWaiting(let name), .workerDrain(let name, _): EventSubject(worker: name)

@@ -2,7 +2,9 @@ import Domain
 
 /// A regional log's versioned tables, but for `pack_source_versions`: its rows end many at a time.
 package final class RegionalTables: ViewTables {
-    enum PackColumn: Int, RowColumn { case app, attempt, manifest, packedBytes, settled, since, status, detail }
+    enum PackColumn: Int, RowColumn {
+        case app, attempt, manifest, packedBytes, settled, since, status, detail, retiredSince, removeAfter
+    }
 
     enum RegionColumn: Int, RowColumn { case status, endpoint }
 

@@ -24,8 +24,14 @@ extension RegionalViews {
             }
         case .packLost(let build, let detail):
             try rows.tables.packs.change(RowKey(.integer(build.rawValue)), at: sequence) { row in
-                guard row[.status] != .text("lost") else { return false }
+                guard row[.status] != .text("lost"), row[.status] != .text("removed") else { return false }
                 (row[.status], row[.detail]) = (.text("lost"), .text(detail))
+                return true
+            }
+        case .packRemoved(let build):
+            try rows.tables.packs.change(RowKey(.integer(build.rawValue)), at: sequence) { row in
+                guard row[.retiredSince] != .null else { return false }
+                (row[.status], row[.detail]) = (.text("removed"), .text(""))
                 return true
             }
         case .peerEnrolled(let name, let labels, let endpoint):
@@ -60,8 +66,28 @@ extension RegionalViews {
     ) throws(ViewsFailure) {
         try rows.tables.packs.flush()
         rows.tables.packs.forget()
+        for build in try retired(after: global, rows) {
+            // It is not retired there: what was removed is lost.
+            try rows.tables.packs.change(RowKey(build), at: sequence) { row in
+                (row[.retiredSince], row[.removeAfter]) = (.null, .null)
+                if row[.status] == .text("removed") { row[.status] = .text("lost") }
+                return true
+            }
+        }
+        try rows.tables.packs.flush()
+        rows.tables.packs.forget()
         guard try rows[.forgetPacks].add(sequence).add(global.rawValue).run() > 0 else { return }
         try rows[.forgetAllSources].add(sequence).run()
+    }
+
+    private static func retired(
+        after global: LogSequence, _ rows: RowWriter<RegionalViews>
+    ) throws(ViewsFailure) -> [SQLValue] {
+        let search = rows[.retiredPacks].add(global.rawValue)
+        defer { search.finish() }
+        var builds: [SQLValue] = []
+        while try search.step() { builds.append(search.value(0)) }
+        return builds
     }
 
     private static func take(
@@ -80,6 +106,12 @@ extension RegionalViews {
             }
         case .packLost(let build, let region):
             try rows[.dropSource].add(sequence).add(build.rawValue).add(region.rawValue).run()
+        case .buildRetired(let build, let end):
+            try rows.tables.packs.change(RowKey(.integer(build.rawValue)), at: sequence) { row in
+                if row[.retiredSince] == .null { row[.retiredSince] = .integer(global.rawValue) }
+                row[.removeAfter] = .integer(end.milliseconds)
+                return true
+            }
         case .jobFailed(let job):
             let key = RowKey(.integer(job.rawValue))
             guard try rows.tables.packs.current(key)?[.settled] == .zero else { return }

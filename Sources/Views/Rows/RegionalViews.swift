@@ -8,7 +8,7 @@ package enum RegionalViews: ViewMapping {
 
     package enum Change: Int, CaseIterable, Sendable {
         case adopt
-        case forgetPacks, addSource, dropSource, forgetSources, forgetAllSources
+        case retiredPacks, forgetPacks, addSource, dropSource, forgetSources, forgetAllSources
         case currentScope
     }
 
@@ -20,6 +20,8 @@ package enum RegionalViews: ViewMapping {
         switch change {
         case .adopt: "INSERT OR IGNORE INTO adoption_rows VALUES (?1, ?2, ?3, ?4)"
         case .forgetPacks: "UPDATE pack_versions SET to_sequence = ?1 WHERE to_sequence IS NULL AND since > ?2"
+        case .retiredPacks:
+            "SELECT build FROM pack_versions WHERE to_sequence IS NULL AND since <= ?1 AND retired_since > ?1"
         case .addSource:
             "INSERT OR IGNORE INTO pack_source_versions (build, from_sequence, region) SELECT ?2, ?1, ?3 "
                 + "WHERE NOT EXISTS (SELECT 1 FROM pack_source_versions WHERE \(sourceIsCurrent) AND region = ?3)"
@@ -45,7 +47,7 @@ package enum RegionalViews: ViewMapping {
         case .log(.refused(let refused, _, _)): EventSubject(job: refused.job)
         case .log, .followed, .refollowed: EventSubject()
         case .taken(let fact, _): subject(of: fact)
-        case .packStored(let build, _, _), .packLost(let build, _): EventSubject(job: build)
+        case .packStored(let build, _, _), .packLost(let build, _), .packRemoved(let build): EventSubject(job: build)
         case .peerEnrolled(let name, _, _), .peerSilent(let name), .peerReturned(let name): EventSubject(peer: name)
         case .peerChanged(let name, let app, let report): EventSubject(job: report.build, app: app, peer: name)
         }
@@ -57,6 +59,7 @@ package enum RegionalViews: ViewMapping {
             EventSubject(job: build, app: app, region: pack.region)
         case .packStored(let build, let app, _, _, let region): EventSubject(job: build, app: app, region: region)
         case .packLost(let build, let region): EventSubject(job: build, region: region)
+        case .buildRetired(let build, _): EventSubject(job: build)
         case .jobFailed(let job): EventSubject(job: job)
         case .target(let target): EventSubject(job: target.current.build, app: target.app)
         case .region(let name, _, _): EventSubject(region: name)

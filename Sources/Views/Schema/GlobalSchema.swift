@@ -3,9 +3,9 @@ extension ViewSchema {
     package static let global = ViewSchema(
         kind: .global,
         tables: GlobalSchema.queueTables + GlobalSchema.replicationTables + GlobalSchema.deploymentTables
-            + GlobalSchema.fleetTables,
+            + GlobalSchema.fleetTables + GlobalSchema.retentionTables,
         views: GlobalSchema.currentViews + GlobalSchema.queueViews + GlobalSchema.replicationViews
-            + GlobalSchema.deploymentViews + GlobalSchema.fleetViews)
+            + GlobalSchema.deploymentViews + GlobalSchema.fleetViews + GlobalSchema.retentionViews)
 }
 
 enum GlobalSchema {
@@ -76,7 +76,7 @@ enum GlobalSchema {
         )
         """,
         """
-        -- Where packs are: `stored`, or `lost` after that.
+        -- Where packs are: `stored`, or `lost` or `removed` after that.
         CREATE TABLE pack_region_versions (
           build INTEGER NOT NULL,
           region TEXT NOT NULL,
@@ -186,6 +186,59 @@ enum GlobalSchema {
         """,
     ]
 
+    static let retentionTables = [
+        """
+        -- Builds that people want kept.
+        CREATE TABLE pin_versions (
+          build INTEGER NOT NULL,
+          from_sequence INTEGER NOT NULL,
+          to_sequence INTEGER,
+          actor INTEGER NOT NULL,
+          reason TEXT NOT NULL,
+          time INTEGER NOT NULL,
+          PRIMARY KEY (build, from_sequence)
+        ) WITHOUT ROWID
+        """,
+        """
+        -- Retired builds: `unused`, or `space` where a store was full.
+        CREATE TABLE retirement_versions (
+          build INTEGER NOT NULL,
+          from_sequence INTEGER NOT NULL,
+          to_sequence INTEGER,
+          cause TEXT NOT NULL,
+          time INTEGER NOT NULL,
+          remove_after INTEGER NOT NULL,
+          PRIMARY KEY (build, from_sequence)
+        ) WITHOUT ROWID
+        """,
+        """
+        -- How full the regions' stores are.
+        CREATE TABLE region_store_versions (
+          region TEXT NOT NULL,
+          from_sequence INTEGER NOT NULL,
+          to_sequence INTEGER,
+          used_bytes INTEGER NOT NULL,
+          free_bytes INTEGER NOT NULL,
+          time INTEGER NOT NULL,
+          PRIMARY KEY (region, from_sequence)
+        ) WITHOUT ROWID
+        """,
+        """
+        -- The numbers that retention decides by, and whose full store stops the claims; one row at a time, of id 1.
+        CREATE TABLE retention_versions (
+          id INTEGER NOT NULL,
+          from_sequence INTEGER NOT NULL,
+          to_sequence INTEGER,
+          kept_builds INTEGER,
+          kept_seconds INTEGER,
+          grace_seconds INTEGER,
+          full_percent INTEGER,
+          claims_stopped_by TEXT,
+          PRIMARY KEY (id, from_sequence)
+        ) WITHOUT ROWID
+        """,
+    ]
+
     static let currentViews = [
         current("current_jobs", of: "job_versions"),
         current("current_pack_regions", of: "pack_region_versions"),
@@ -193,6 +246,10 @@ enum GlobalSchema {
         current("current_regions", of: "region_versions"),
         current("current_region_levels", of: "region_level_versions"),
         current("current_workers", of: "worker_versions"),
+        current("current_pins", of: "pin_versions"),
+        current("current_retirements", of: "retirement_versions"),
+        current("current_region_stores", of: "region_store_versions"),
+        current("current_retention", of: "retention_versions"),
     ]
 
     static let queueViews = [
@@ -256,12 +313,16 @@ enum GlobalSchema {
         CREATE VIEW builds AS
         SELECT j.id, j.name, j.app, j.commit_sha, j.repository, j.recipe, j.attempt, j.worker, j.manifest, j.raw_bytes,
           j.packed_bytes, j.region, j.created_at, j.ended_at AS built_at, j.actor,
-          (SELECT s.replication_status FROM build_replication_status s WHERE s.build = j.id) AS replication_status
+          (SELECT s.replication_status FROM build_replication_status s WHERE s.build = j.id) AS replication_status,
+          (SELECT a.name FROM actors a WHERE a.id = p.actor) AS pinned_by, p.reason AS pin_reason,
+          \(utc("x.time")) AS retired_at, x.cause AS retirement_cause, \(utc("x.remove_after")) AS remove_after
         FROM jobs j
+        LEFT JOIN current_pins p ON p.build = j.id
+        LEFT JOIN current_retirements x ON x.build = j.id
         WHERE j.status = 'succeeded'
         """,
         """
-        -- Each build in each region: pending, stored, lost.
+        -- Each build in each region: pending, stored, lost, removed.
         CREATE VIEW build_regions AS
         SELECT v.job AS build, r.app, g.name AS region, coalesce(p.status, 'pending') AS status,
           g.status AS region_status, \(utc("p.time")) AS changed_at, coalesce(p.detail, '') AS detail
@@ -287,6 +348,21 @@ enum GlobalSchema {
         FROM deployment_rows d
         JOIN current_deployments v ON v.epoch = d.epoch AND v.number = d.number
         """
+    ]
+
+    static let retentionViews = [
+        """
+        -- How full the regions' stores are: what packs take, and what is left for more.
+        CREATE VIEW region_stores AS
+        SELECT region, used_bytes, free_bytes, used_bytes * 100 / max(1, used_bytes + free_bytes) AS percent,
+          \(utc("time")) AS reported_at
+        FROM current_region_stores
+        """,
+        """
+        -- The numbers that retention decides by (NULL: as this version has them), and whose full store stops the claims.
+        CREATE VIEW retention AS
+        SELECT kept_builds, kept_seconds, grace_seconds, full_percent, claims_stopped_by FROM current_retention
+        """,
     ]
 
     static let fleetViews = [

@@ -18,7 +18,8 @@ enum RegionalSchema {
         )
         """,
         """
-        -- Packs known here: wanted, stored, lost. `settled`: the job has succeeded. `since`: global.
+        -- Packs known here: wanted, stored, lost, removed. `settled`: the job has succeeded. `since`: global.
+        -- `retired_since` (global) and `remove_after`: the build is retired.
         CREATE TABLE pack_versions (
           build INTEGER NOT NULL,
           from_sequence INTEGER NOT NULL,
@@ -31,6 +32,8 @@ enum RegionalSchema {
           since INTEGER NOT NULL,
           status TEXT NOT NULL,
           detail TEXT NOT NULL,
+          retired_since INTEGER,
+          remove_after INTEGER,
           PRIMARY KEY (build, from_sequence)
         ) WITHOUT ROWID
         """,
@@ -99,12 +102,12 @@ enum RegionalSchema {
 
     static let views = [
         """
-        -- Packs known here: wanted, stored, lost. sources: regions that may have it, by comma.
+        -- Packs known here: wanted, stored, lost, removed. sources: regions that may have it, by comma.
         CREATE VIEW packs AS
         SELECT p.build, p.app, p.status, p.attempt, p.settled, lower(hex(p.manifest)) AS manifest, p.packed_bytes, p.since,
           (SELECT coalesce(group_concat(region, ','), '') FROM (
             SELECT s.region FROM current_pack_sources s WHERE s.build = p.build ORDER BY s.region)) AS sources,
-          p.detail
+          p.detail, p.retired_since, \(utc("p.remove_after")) AS remove_after
         FROM current_packs p
         """,
         """

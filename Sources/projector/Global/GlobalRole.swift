@@ -71,6 +71,7 @@ struct GlobalCommandLine: AsyncParsableCommand {
 
     @OptionGroup var options: CommonOptions
     @OptionGroup var decisions: DecisionOptions
+    @OptionGroup var retention: RetentionOptions
     @OptionGroup var backup: BackupOptions
     @OptionGroup var snapshots: SnapshotOptions
 
@@ -79,7 +80,8 @@ struct GlobalCommandLine: AsyncParsableCommand {
         let place = try RolePlace(options, settings, data: ".drover/global", listen: "127.0.0.1:7070")
         let logger = try makeLogger("drover.global", options, settings)
         let global = try await GlobalRole(
-            place: place, decisions: decisions, backup: backup, snapshots: snapshots, settings: settings, logger: logger
+            place: place, decisions: decisions, retention: retention, backup: backup, snapshots: snapshots,
+            settings: settings, logger: logger
         ) { announceReady($0, file: place.readyFile) }
         try await runServices(global.services, logger: logger)
     }
@@ -90,7 +92,8 @@ struct GlobalRole {
     let services: [any Service]
 
     init(
-        place: RolePlace, decisions: DecisionOptions, backup: BackupOptions, snapshots: SnapshotOptions,
+        place: RolePlace, decisions: DecisionOptions, retention: RetentionOptions, backup: BackupOptions,
+        snapshots: SnapshotOptions,
         settings: RoleSettings, logger: Logger, missing: @escaping @Sendable () -> String? = { nil },
         bound: @escaping @Sendable (String) -> Void
     ) async throws {
@@ -135,6 +138,7 @@ struct GlobalRole {
         let follower = ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger)
         var services: [any Service] = [EngineRunning(engine: engine), follower]
         services += plans.map { Projector($0, engine: engine, logger: logger) }
+        services.append(RetentionStart(engine: engine, change: try retention.change(settings), logger: logger))
         services += backup?.services ?? []
         self.services = services + [application]
     }

@@ -11,7 +11,7 @@ struct ArbitraryEvents {
     mutating func everyGlobalEvent() -> [GlobalEvent] {
         everyLogEvent().map(GlobalEvent.log) + everyQueueEvent().map(GlobalEvent.queue)
             + everyReplicationEvent().map(GlobalEvent.replication) + everyTargetsEvent().map(GlobalEvent.targets)
-            + everyFleetEvent().map(GlobalEvent.fleet)
+            + everyFleetEvent().map(GlobalEvent.fleet) + everyRetentionEvent().map(GlobalEvent.retention)
     }
 
     /// One event of every case of a regional log, each with new content.
@@ -20,6 +20,7 @@ struct ArbitraryEvents {
             .followed(position()), .refollowed(position()), .packStored(job(), attempt(), manifest: digest()),
             .packLost(job(), detail: text()), .peerEnrolled(name(), labels: labels(), endpoint: text()),
             .peerChanged(name(), name(), peerApp()), .peerSilent(name()), .peerReturned(name()),
+            .packRemoved(job()),
         ]
     }
 
@@ -60,7 +61,7 @@ struct ArbitraryEvents {
     private mutating func everyReplicationEvent() -> [ReplicationEvent] {
         [
             .packStored(job(), attempt(), region: name(), manifest: digest()),
-            .packLost(job(), region: name(), detail: text()),
+            .packLost(job(), region: name(), detail: text()), .packRemoved(job(), region: name()),
         ]
     }
 
@@ -80,6 +81,17 @@ struct ArbitraryEvents {
             .regionStatusChanged(name(), choice(), .report),
             .regionStatusChanged(name(), choice(), .request(reason: text())), .regionLevel(name(), level),
             .workerJoined(name(), region: name()), .workerWaiting(name()), .workerDrain(name(), isDraining: flag()),
+            .regionStore(name(), StoreLevel(usedBytes: number(), freeBytes: number())),
+        ]
+    }
+
+    private mutating func everyRetentionEvent() -> [RetentionEvent] {
+        var settings = RetentionSettings()
+        (settings.keptBuilds, settings.keptSeconds) = (small(), small())
+        (settings.graceSeconds, settings.fullPercent) = (small(), small())
+        return [
+            .settingsChanged(settings), .pinned(job(), reason: text()), .unpinned(job(), reason: text()),
+            .retired(job(), choice(), removeAfter: time()), .claimsStopped(name()), .claimsResumed,
         ]
     }
 
@@ -88,6 +100,7 @@ struct ArbitraryEvents {
             .packUploaded(job(), name(), attempt(), pack()),
             .packStored(job(), name(), attempt(), pack(), region: name()), .packLost(job(), region: name()),
             .jobFailed(job()), .target(target()), .region(name(), endpoint: text(), choice()), .settings(settings()),
+            .buildRetired(job(), removeAfter: time()),
         ]
     }
 }

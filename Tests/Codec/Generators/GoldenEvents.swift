@@ -58,6 +58,7 @@ let goldenGlobalEvents: [GlobalEvent] =
     ] as [QueueEvent]).map(GlobalEvent.queue)
     + ([
         .packStored(one, .first, region: eu, manifest: manifest), .packLost(one, region: eu, detail: "segment 3"),
+        .packRemoved(one, region: eu),
     ] as [ReplicationEvent]).map(GlobalEvent.replication)
     + ([
         .deploymentWaiting(opening), .targetChanged(target, .waitingOver, opening: opening),
@@ -68,22 +69,27 @@ let goldenGlobalEvents: [GlobalEvent] =
         .regionJoined(eu, endpoint: "http://10.0.0.1:7071"), .regionStatusChanged(eu, .silent, .silence),
         .regionStatusChanged(eu, .live, .report), .regionStatusChanged(eu, .removed, .request(reason: "sold")),
         .regionLevel(eu, level), .workerJoined(builder, region: eu), .workerWaiting(builder),
-        .workerDrain(builder, isDraining: true),
+        .workerDrain(builder, isDraining: true), .regionStore(eu, StoreLevel(usedBytes: 900, freeBytes: 100)),
     ] as [FleetEvent]).map(GlobalEvent.fleet)
+    + ([
+        .settingsChanged(RetentionSettings()), .pinned(one, reason: "the last one on the old schema"),
+        .unpinned(one, reason: "migrated"), .retired(one, .space, removeAfter: noon), .claimsStopped(eu),
+        .claimsResumed,
+    ] as [RetentionEvent]).map(GlobalEvent.retention)
 
 /// The same for a regional log.
 let goldenRegionEvents: [RegionEvent] =
     ([
         .packUploaded(one, web, .first, pack), .packStored(one, web, .first, pack, region: eu),
         .packLost(one, region: eu), .jobFailed(one), .target(target), .region(eu, endpoint: "http://eu", .suspended),
-        .settings(Settings()),
+        .settings(Settings()), .buildRetired(one, removeAfter: noon),
     ] as [GlobalFact]).map { .taken($0, at: LogSequence(rawValue: 42)) } + [
         .followed(position), .refollowed(position), .packStored(one, .first, manifest: manifest),
         .packLost(one, detail: "segment 3"),
         .peerEnrolled(machine, labels: ["tier": "edge", "arch": "x86"], endpoint: "http://10.0.0.7:9000"),
         .peerChanged(machine, web, PeerApp(revision: first, build: one, health: .healthy)),
         .peerChanged(machine, web, PeerApp(revision: first, build: nil, health: .failed, detail: "exit 1")),
-        .peerSilent(machine), .peerReturned(machine),
+        .peerSilent(machine), .peerReturned(machine), .packRemoved(one),
     ]
 
 /// A log that makes sense from its first event to its last, and fills every part of the global state.

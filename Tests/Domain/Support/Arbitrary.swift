@@ -123,7 +123,8 @@ struct Arbitrary {
     }
 
     mutating func fleetEvent() -> FleetEvent {
-        switch random.below(6) {
+        switch random.below(7) {
+        case 6: .regionStore(region(), store())
         case 0: .regionJoined(region(), endpoint: text())
         case 1: .regionStatusChanged(region(), random.pick(RegionStatus.allCases), random.pick([.silence, .report]))
         case 2: .regionLevel(region(), level())
@@ -134,7 +135,9 @@ struct Arbitrary {
     }
 
     mutating func globalEvent() -> GlobalEvent {
-        switch random.below(6) {
+        switch random.below(8) {
+        case 6: .retention(retentionEvent())
+        case 7: .replication(.packRemoved(job(), region: region()))
         case 0: .log(logEvent())
         case 1, 2: .queue(queueEvent())
         case 3:
@@ -146,8 +149,41 @@ struct Arbitrary {
         }
     }
 
+    mutating func store() -> StoreLevel { StoreLevel(usedBytes: number(), freeBytes: number()) }
+
+    mutating func retentionSettings() -> RetentionSettings {
+        var settings = RetentionSettings()
+        (settings.keptBuilds, settings.keptSeconds) = (small(), small())
+        (settings.graceSeconds, settings.fullPercent) = (small(), small())
+        return settings
+    }
+
+    mutating func retentionEvent() -> RetentionEvent {
+        switch random.below(6) {
+        case 0: .settingsChanged(retentionSettings())
+        case 1: .pinned(job(), reason: text())
+        case 2: .unpinned(job(), reason: text())
+        case 3: .retired(job(), random.pick(RetirementCause.allCases), removeAfter: time())
+        case 4: .claimsStopped(region())
+        default: .claimsResumed
+        }
+    }
+
+    mutating func retentionCommand() -> RetentionCommand {
+        switch random.below(5) {
+        case 0: .changeSettings(retentionSettings())
+        case 1: .pin(job(), reason: text())
+        case 2: .unpin(job(), reason: text())
+        case 3: .retire(job(), random.pick(RetirementCause.allCases))
+        default: .settleClaims
+        }
+    }
+
     mutating func globalCommand() -> GlobalCommand {
-        switch random.below(14) {
+        switch random.below(18) {
+        case 14, 15: .retention(retentionCommand())
+        case 16: .packRemoved(job(), region: region())
+        case 17: .fleet(.regionStore(region(), store()))
         case 0: .queue(.enqueue(request()))
         case 1: .queue(.cancel(job(), reason: text()))
         case 2: .queue(.claim(worker()))
@@ -166,7 +202,8 @@ struct Arbitrary {
     }
 
     mutating func fact() -> GlobalFact {
-        switch random.below(7) {
+        switch random.below(8) {
+        case 7: .buildRetired(job(), removeAfter: time())
         case 0: .packUploaded(job(), app(), attempt(), pack())
         case 1: .packStored(job(), app(), attempt(), pack(), region: region())
         case 2: .packLost(job(), region: region())
@@ -190,7 +227,8 @@ struct Arbitrary {
     }
 
     mutating func regionEvent() -> RegionEvent {
-        switch random.below(12) {
+        switch random.below(13) {
+        case 12: .packRemoved(job())
         case 0: .log(logEvent())
         case 1, 2, 3, 4: .taken(fact(), at: LogSequence(rawValue: number()))
         case 5: .followed(position())

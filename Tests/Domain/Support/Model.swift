@@ -139,7 +139,9 @@ struct Model {
         case .fleet(let command): fleet(command)
         case .packStored(let build, let attempt, let region, let manifest):
             packStored(build, attempt.rawValue, region, manifest)
-        case .packLost(let build, let region, _): packLost(build, region)
+        case .packLost(let build, let region, _), .packRemoved(let build, let region): packLost(build, region)
+        // The model's log stays at the level before retention.
+        case .retention: .refused(.levelTooLow)
         case .changeSettings(let settings):
             changeSettings(settings)
         }
@@ -206,6 +208,8 @@ struct Model {
         switch command {
         case .regionJoin(let name, let endpoint): return join(name, endpoint)
         case .regionReport(let name, let levels): return report(name, levels)
+        // No event below the level of retention.
+        case .regionStore: return .done(.done, changed: false)
         case .regionSilent(let name): return move(name, to: .silent, from: [.live])
         case .regionSuspend(let name, _): return move(name, to: .suspended, from: [.live, .silent])
         case .regionResume(let name, _): return move(name, to: .live, from: [.silent, .suspended, .removed])

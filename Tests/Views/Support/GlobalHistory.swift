@@ -7,7 +7,7 @@ extension History where A == Global {
     static func random(seed: UInt64, steps: Int, maximumBatch: Int = 6) throws -> GlobalHistory {
         var history = GlobalHistory(codec: GlobalCodec())
         var random = SplitMix64(seed: seed)
-        try history.fact(.engineStarted(version: "1", level: 1))
+        try history.fact(.engineStarted(version: "1", level: LogState.supportedLevel))
         for name in ["eu", "us"] { try history.send(.fleet(.regionJoin(region(name), endpoint: "http://\(name)"))) }
         for name in ["w1", "w2"] { try history.send(.fleet(.workerJoin(worker(name), region("eu")))) }
         for _ in 0..<steps {
@@ -25,7 +25,8 @@ extension History where A == Global {
             try send(.queue(.enqueue(request(&random))), key: random.chance(1, in: 4) ? "k\(random.below(9))" : nil)
         case 12..<26: try send(.queue(.claim(random.pick(Self.workers))), by: .worker(random.pick(Self.workers)))
         case 26..<60: try queueStep(&random)
-        case 60..<76: try packStep(&random)
+        case 60..<72: try packStep(&random)
+        case 72..<76: try retentionStep(&random)
         case 76..<86: try fleetStep(&random)
         case 86..<96: try targetStep(&random)
         case 96:
@@ -33,6 +34,31 @@ extension History where A == Global {
                 random.chance(1, in: 3)
                     ? .epochStarted(epoch: epoch.next, reason: "test") : .clockJumped(milliseconds: 5))
         default: try project()
+        }
+    }
+
+    /// Whatever the rules keep is retired by the next project, unless something keeps it.
+    private mutating func retentionStep(_ random: inout SplitMix64) throws {
+        let builds = state.queue.builds.keys
+        guard let build = builds.isEmpty ? nil : random.pick(builds) else { return }
+        let place = random.pick(Self.regions)
+        switch random.below(8) {
+        case 0: try send(.retention(.pin(build, reason: "it's wanted")))
+        case 1: try send(.retention(.unpin(build, reason: "")))
+        case 2:
+            var settings = RetentionSettings()
+            (settings.keptBuilds, settings.keptSeconds) = (UInt32(1 + random.below(3)), UInt32(random.below(60)))
+            settings.graceSeconds = UInt32(random.below(60))
+            try send(.retention(.changeSettings(settings)))
+        case 3, 4:
+            let store = StoreLevel(usedBytes: UInt64(random.below(200)), freeBytes: UInt64(random.below(60)))
+            try send(.fleet(.regionStore(place, store)), by: .region(place))
+        default:
+            let leaving = state.retention.leaving
+            try send(.packRemoved(leaving.isEmpty ? build : random.pick(leaving), region: place), by: .region(place))
+        }
+        for effect in state.planRetention(now: now).effects + state.planSpace(now: now).effects {
+            try send(.retention(effect), by: .projector("retention"))
         }
     }
 

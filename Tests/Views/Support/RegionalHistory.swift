@@ -51,7 +51,8 @@ extension History where A == Regional {
         let pack = UploadedPack(
             manifest: manifest(build.rawValue * 10 + attempt.rawValue + (random.chance(1, in: 9) ? 5 : 0)),
             region: region(random.pick(["eu", "us"])), rawBytes: 9, packedBytes: 5)
-        switch random.below(12) {
+        switch random.below(14) {
+        case 12, 13: return .buildRetired(build, removeAfter: now)
         case 0..<3: return .packUploaded(build, app("web"), attempt, pack)
         case 3..<6: return .packStored(build, app("web"), attempt, pack, region: name)
         case 6: return .packLost(build, region: name)
@@ -76,7 +77,9 @@ extension History where A == Regional {
         guard !builds.isEmpty else { return }
         let build = random.pick(builds)
         guard let pack = state.packs[build] else { return }
-        if random.chance(1, in: 3) {
+        if pack.retirement != nil, random.chance(1, in: 2) {
+            try send(.packRemoved(build))
+        } else if random.chance(1, in: 3) {
             try send(.packLost(build, detail: "it's gone"))
         } else {
             try send(.packStored(build, pack.attempt, manifest: pack.manifest))

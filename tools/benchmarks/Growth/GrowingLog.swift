@@ -8,7 +8,7 @@ import Ports
 /// encoding, reducing and committing.
 ///
 /// A hundred workers take jobs, each heard three times. The first `builds` of them become builds that are kept; the others
-/// fail, since nothing retires builds yet, and a log of their kind would measure the builds' number and not its own length.
+/// fail, since rows of retired builds stay, and a log of their kind would measure the builds' number and not its own length.
 struct GrowingLog {
     static let workers = 100
 

@@ -69,7 +69,18 @@ struct IdentityMap {
             }()
         case .packLost(let build, let region, let detail):
             .packLost(try job(build), region: region, detail: detail)
+        case .packRemoved(let build, let region): .packRemoved(try job(build), region: region)
+        case .retention(let command): .retention(try self.command(command))
         case .changeSettings: command
+        }
+    }
+
+    private func command(_ command: RetentionCommand) throws(Missing) -> RetentionCommand {
+        switch command {
+        case .changeSettings, .settleClaims: command
+        case .pin(let build, let reason): .pin(try job(build), reason: reason)
+        case .unpin(let build, let reason): .unpin(try job(build), reason: reason)
+        case .retire(let build, let cause): .retire(try job(build), cause)
         }
     }
 
@@ -163,7 +174,7 @@ struct IdentityMap {
         switch event {
         case .targets(.deploymentWaiting(let opening)): opening.id
         case .targets(.targetChanged(_, _, let opening?)): opening.id
-        case .targets, .queue, .replication, .fleet, .log: nil
+        case .targets, .queue, .replication, .fleet, .retention, .log: nil
         }
     }
 }

@@ -25,6 +25,20 @@ package enum Projecting {
                 return Plan(effects: plan.effects.map(GlobalCommand.targets), askAgainAt: plan.askAgainAt)
             }
         ),
+        (
+            "retention",
+            { state, now in
+                let plan = state.planRetention(now: now)
+                return Plan(effects: plan.effects.map(GlobalCommand.retention), askAgainAt: plan.askAgainAt)
+            }
+        ),
+        (
+            "space",
+            { state, now in
+                let plan = state.planSpace(now: now)
+                return Plan(effects: plan.effects.map(GlobalCommand.retention), askAgainAt: plan.askAgainAt)
+            }
+        ),
     ]
 
     /// Whether a recorded command is one of theirs.

@@ -341,10 +341,9 @@ extension IdentityMap.Missing {
     fileprivate func isWorlds(_ command: GlobalCommand) -> Bool {
         switch command {
         case .queue(.heartbeat), .queue(.reportUploaded), .queue(.reportFailed), .queue(.release), .packStored,
-            .packLost,
-            .fleet:
+            .packLost, .packRemoved, .fleet:
             true
-        case .queue, .targets, .changeSettings: false
+        case .queue, .targets, .retention, .changeSettings: false
         }
     }
 }
