@@ -142,6 +142,25 @@ struct RemovalTests {
         }
     }
 
+    @Test("a log that forgot a removal is told of it again", arguments: [true, false])
+    func setBackBehindTheReport(isRetiredThere: Bool) async throws {
+        try await TestRegion.run { region in
+            let (pack, two) = (try TestPack(1, rawBytes: 70_000), RegionName(unchecked: "two"))
+            try await store(pack, in: region)
+            try await region.take(.region(two, endpoint: "http://two", .live), pack.storedFact(in: two))
+            var common = try #require(try await region.state.position)
+            try await region.take(.buildRetired(build(1), removeAfter: .zero))
+            if isRetiredThere { common = try #require(try await region.state.position) }
+            try await region.submit(.packRemoved(build(1)))
+            try await region.take(.packLost(build(1), region: here), .packLost(build(1), region: two))
+            #expect(try await region.state.planMirror(here: here) == [])
+            try await region.submit(.refollow(common))
+            #expect(try await region.pack(build(1))?.confirmed.regions == [here, two])
+            let expected: MirrorEffect = isRetiredThere ? .reportRemoved(build(1)) : .reportLost(build(1))
+            #expect(try await region.state.planMirror(here: here) == [expected])
+        }
+    }
+
     @Test("only another percent is told, and everything to another epoch")
     func toldStore() {
         var told = ToldStore()

@@ -44,7 +44,7 @@ package enum Regional: Aggregate {
         if case .log(let fact) = event { fact } else { nil }
     }
 
-    package static var reducerFingerprint: UInt64 { 2 }
+    package static var reducerFingerprint: UInt64 { 3 }
 
     package static func log(_ state: RegionState) -> LogState { state.log }
 

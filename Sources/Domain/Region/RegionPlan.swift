@@ -61,9 +61,9 @@ extension RegionState {
         if let retirement = pack.retirement { return removal(build, pack, retirement, here: here) }
         switch pack.phase {
         case .stored:
-            guard pack.confirmedAt[here] == nil else { return nil }
+            guard !pack.confirmed.contains(here) else { return nil }
             return .reportStored(build, pack.attempt, manifest: pack.manifest)
-        case .lost where pack.confirmedAt[here] != nil: return .reportLost(build)
+        case .lost where pack.confirmed.contains(here): return .reportLost(build)
         case .wanted where pack.sources.contains(here):
             return .verifyUpload(build, pack.attempt, app: pack.app, manifest: pack.manifest)
         case .wanted, .lost, .removed:
@@ -82,7 +82,7 @@ extension RegionState {
         switch pack.phase {
         case .stored: .remove(build, app: pack.app, after: retirement.removeAfter)
         case .wanted, .lost: .remove(build, app: pack.app, after: .zero)
-        case .removed: pack.confirmedAt[here] == nil ? nil : .reportRemoved(build)
+        case .removed: pack.confirmed.contains(here) ? .reportRemoved(build) : nil
         }
     }
 }

@@ -50,7 +50,7 @@ extension RegionState {
         packChanges.noteEverything()
         packs = packs.filter { $0.value.since <= position.sequence }.mapValues { pack in
             var pack = pack
-            pack.confirmedAt = pack.confirmedAt.filter { $0.value <= position.sequence }
+            pack.confirmed.goBack(to: position.sequence)
             if let retirement = pack.retirement, retirement.since > position.sequence {
                 // It is not retired there: what was removed is lost.
                 pack.retirement = nil
@@ -72,10 +72,10 @@ extension RegionState {
             know(build, app, attempt, pack, source: region, at: sequence)
             guard packs[build]?.attempt == attempt else { return }
             packs[build]?.isSettled = true
-            packs[build]?.confirmedAt[region] = sequence
+            packs[build]?.confirmed.insert(region, at: sequence)
         case .packLost(let build, let region):
             packs[build]?.sources.removeAll { $0 == region }
-            packs[build]?.confirmedAt[region] = nil
+            packs[build]?.confirmed.remove(region, at: sequence)
         case .buildRetired(let build, let end):
             let since = packs[build]?.retirement?.since ?? sequence
             packs[build]?.retirement = RegionRetirement(since: since, removeAfter: end)

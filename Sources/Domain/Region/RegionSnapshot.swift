@@ -64,7 +64,7 @@ extension RegionState {
                 facts.append(.jobFailed(build))
             } else {
                 let left = Set(stored[build] ?? [])
-                facts += pack.confirmed.filter { !left.contains($0) }.map { .packLost(build, region: $0) }
+                facts += pack.confirmed.regions.filter { !left.contains($0) }.map { .packLost(build, region: $0) }
             }
         }
         return facts + snapshot.facts.filter { isNews($0, stored) }
@@ -76,7 +76,7 @@ extension RegionState {
         case .packUploaded(let build, _, let attempt, let pack): return !knows(build, attempt, pack)
         case .packStored(let build, _, let attempt, let pack, let region):
             guard knows(build, attempt, pack), let known = packs[build] else { return true }
-            return !known.isSettled || known.confirmedAt[region] == nil
+            return !known.isSettled || !known.confirmed.contains(region)
         case .target(let target): return targets[target.app].map { $0.revision < target.revision } ?? true
         case .region(let name, let endpoint, let status):
             return neighbours[name] != RegionNeighbour(endpoint: endpoint, status: status)

@@ -17,8 +17,8 @@ package struct RegionPack: Hashable, Sendable, Codable {
     package var packedBytes: UInt64
     /// Regions that may have it: where the worker uploaded it, and those that stored it since; ascending.
     package var sources: [RegionName]
-    /// Regions that the global log says have stored it, with the global sequence that says so.
-    package var confirmedAt: [RegionName: LogSequence] = [:]
+    /// Regions that the global log says have stored it.
+    package var confirmed = Confirmations()
     /// Whether its job has succeeded. Before that only the region it was uploaded to looks at it.
     package var isSettled: Bool
     package var phase: Phase
@@ -26,9 +26,6 @@ package struct RegionPack: Hashable, Sendable, Codable {
     package var since: LogSequence
     /// Set when the build is retired: it is not copied any more, and removed after the grace.
     package var retirement: RegionRetirement?
-
-    /// Regions that the global log says have stored it; ascending.
-    package var confirmed: [RegionName] { confirmedAt.keys.sorted() }
 }
 
 /// What a region knows of a build's retirement.

@@ -21,7 +21,7 @@ SETTINGS = {
     "unchoke_slots_limit": -1, "connections_limit": 1000, "connection_speed": 200,
     "allow_multiple_connections_per_ip": True, "predictive_piece_announce": 50,
     "max_out_request_queue": 1500, "max_allowed_in_request_queue": 4000, "send_buffer_watermark": 1 << 20,
-    "whole_pieces_threshold": 1, "min_reconnect_time": 1,
+    "whole_pieces_threshold": 1, "min_reconnect_time": 1, "max_failcount": 1000,
 }
 
 
@@ -37,17 +37,30 @@ def create(path, torrent, tracker=None):
     print(libtorrent.torrent_info(torrent).info_hashes().v1)
 
 
+def connect(handle, peers):
+    """To all that are not connected yet: one that was started later refused the first time."""
+    known = {f"{peer.ip[0]}:{peer.ip[1]}" for peer in handle.get_peer_info()}
+    for peer in peers:
+        if peer not in known:
+            host, port = peer.rsplit(":", 1)
+            handle.connect_peer((host, int(port)))
+
+
 def run(torrent, directory, address, peers):
     session = libtorrent.session({**SETTINGS, "listen_interfaces": address})
     parameters = libtorrent.add_torrent_params()
     parameters.ti = libtorrent.torrent_info(torrent)
     parameters.save_path = directory
+    if not peers:
+        # The seed's file is known to be right: whoever comes while it would be checked is sent away.
+        parameters.flags |= libtorrent.torrent_flags.seed_mode
     handle = session.add_torrent(parameters)
-    for peer in peers:
-        host, port = peer.rsplit(":", 1)
-        handle.connect_peer((host, int(port)))
     name = os.path.join(directory, parameters.ti.files().file_name(0))
+    ticks = 0
     while not handle.status().is_seeding:
+        if ticks % 50 == 0:
+            connect(handle, peers)
+        ticks += 1
         time.sleep(0.02)
     handle.flush_cache()
     os.link(name, os.path.join(directory, "output"))
