@@ -32,7 +32,7 @@ struct Calendar: Sendable {
     private var current: Int64 = 0
     private var count = 0
 
-    /// Times that are over, or beyond the horizon, are moved to its nearer end.
+    /// What is over is due next; what is beyond the horizon is put off again when that is reached.
     mutating func add(_ kind: Due.Kind, at time: Int64, _ first: UInt32, _ second: UInt32 = 0) {
         let place = keep(Due(time: time, first: first, second: second, next: Self.none, kind: kind))
         let furthest = current + Int64(Self.bucketCount - 1)
@@ -59,6 +59,14 @@ struct Calendar: Sendable {
 
     /// Nil when nothing is due any more.
     mutating func next() -> Due? {
+        while let due = take() {
+            guard due.time >> Self.shift > current else { return due }
+            add(due.kind, at: due.time, due.first, due.second)
+        }
+        return nil
+    }
+
+    private mutating func take() -> Due? {
         guard count > 0 else { return nil }
         while firsts[Int(current) & (Self.bucketCount - 1)] == Self.none { current += 1 }
         let bucket = Int(current) & (Self.bucketCount - 1)

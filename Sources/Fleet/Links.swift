@@ -7,7 +7,8 @@ struct Link: Sendable {
 
     /// `bytesPerSecond`: at least 1.
     init(bytesPerSecond: UInt64) {
-        picosecondsPerByte = max(1, 1_000_000_000_000 / Int64(max(1, bytesPerSecond)))
+        let rate = Int64(max(1, bytesPerSecond))
+        picosecondsPerByte = (1_000_000_000_000 + rate - 1) / rate
     }
 
     func nanoseconds(_ bytes: Int64) -> Int64 { bytes * picosecondsPerByte / 1000 + 1 }

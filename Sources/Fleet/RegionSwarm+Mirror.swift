@@ -14,18 +14,32 @@ extension RegionSwarm {
         let index = Int(peer)
         guard peers[index].finishedAt == nil, peers[index].isUp else { return }
         peers[index].isWaitingForOffer = true
-        let known = peers[index].offerVersion
-        if known == nil || ledger.asked(by: Self.name(peer), wanted: [], now: moment).version != known {
-            return offerAnswered(peer)
+        peers[index].offerQuestion &+= 1
+        let question = peers[index].offerQuestion
+        let (known, held) = (peers[index].offerVersion, peers[index].picker.heldOffers(of: Self.mirrorID))
+        if !held.isEmpty { offersChangeSoon() }
+        if ledger.asked(by: Self.name(peer), wanted: [], held: held, now: moment).version != known {
+            return offerAnswered(peer, question)
         }
-        offerWaiters.append(peer)
+        offerWaiters.append((peer, question))
+        forgetOldWaiters()
         let end = now + Self.offerWaitMilliseconds * Self.millisecond
-        calendar.add(.offerEnds, at: end, peer, peers[index].life)
+        calendar.add(.offerEnds, at: end, peer, question)
     }
 
-    mutating func offerAnswered(_ peer: UInt32) {
+    private func waits(_ peer: UInt32, _ question: UInt32) -> Bool {
+        let peer = peers[Int(peer)]
+        return peer.isUp && peer.isWaitingForOffer && peer.offerQuestion == question && peer.finishedAt == nil
+    }
+
+    private mutating func forgetOldWaiters() {
+        guard offerWaiters.count > 2 * shape.peers else { return }
+        offerWaiters = Deque(offerWaiters.filter { waits($0.peer, $0.question) })
+    }
+
+    mutating func offerAnswered(_ peer: UInt32, _ question: UInt32) {
         let index = Int(peer)
-        guard peers[index].isWaitingForOffer, peers[index].finishedAt == nil else { return }
+        guard waits(peer, question) else { return }
         peers[index].isWaitingForOffer = false
         let wanted = peers[index].picker.starvedPieces(now: moment)
         let offer = ledger.asked(by: Self.name(peer), wanted: wanted, now: moment)
@@ -42,6 +56,10 @@ extension RegionSwarm {
     mutating func given(_ piece: Int, to peer: UInt32) {
         mirrorPieces += 1
         ledger.pieceGiven(piece, to: Self.name(peer), now: moment)
+        offersChangeSoon()
+    }
+
+    private mutating func offersChangeSoon() {
         guard !areOffersChanging else { return }
         areOffersChanging = true
         calendar.add(.offersChange, at: now + Self.offerGatherMilliseconds * Self.millisecond, mirror)
@@ -52,14 +70,14 @@ extension RegionSwarm {
     mutating func offersChanged() {
         areOffersChanging = false
         var left = offerWaiters.count
-        while left > 0, ledger.hasMore, let peer = offerWaiters.popFirst() {
+        while left > 0, ledger.hasMore, let (peer, question) = offerWaiters.popFirst() {
             left -= 1
-            guard peers[Int(peer)].isWaitingForOffer, peers[Int(peer)].isUp else { continue }
+            guard waits(peer, question) else { continue }
             let offer = ledger.asked(by: Self.name(peer), wanted: [], now: moment)
             if offer.version == peers[Int(peer)].offerVersion {
-                offerWaiters.append(peer)
+                offerWaiters.append((peer, question))
             } else {
-                offerAnswered(peer)
+                offerAnswered(peer, question)
             }
         }
     }

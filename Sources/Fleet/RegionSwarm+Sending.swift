@@ -86,15 +86,15 @@ extension RegionSwarm {
     }
 
     private mutating func serveSoon(_ sender: UInt32, at time: Int64) {
-        guard !senders[Int(sender)].isServing else { return }
-        senders[Int(sender)].isServing = true
+        guard time < senders[Int(sender)].servesAt else { return }
+        senders[Int(sender)].servesAt = time
         calendar.add(.serve, at: time, sender)
     }
 
     /// Sends one portion of the next transfer whose way is open.
     mutating func serve(_ sender: UInt32) {
         let index = Int(sender)
-        senders[index].isServing = false
+        senders[index].servesAt = .max
         let count = senders[index].active.count
         guard count > 0 else { return }
         var opensAt = Int64.max
@@ -121,11 +121,20 @@ extension RegionSwarm {
             senders[index].turn = place
             calendar.add(.arrive, at: end + readDelay(), transfer, transfers[Int(transfer)].generation)
             fill(sender)
-        } else if now - transfers[Int(transfer)].startedAt > 1000 * Self.millisecond {
-            // A silence of seconds is looked at; what is faster is none.
-            peers[Int(receiver)].picker.requestProgressed(transfers[Int(transfer)].request, now: moment)
         }
+        noteProgress(of: transfer)
         if !senders[index].active.isEmpty { serveSoon(sender, at: links.up(index).freeAt) }
+    }
+
+    /// A silence of seconds is looked at; what is faster is none. What shares a receiver's wire that is full trickles: it
+    /// waits here for its portion's turn, and is no silence either.
+    private mutating func noteProgress(of sent: UInt32) {
+        let receiver = Int(transfers[Int(sent)].receiver)
+        let isFull = links.down(receiver).opensAt(portionBytes) > now
+        for transfer in peers[receiver].open where isFull || transfer == sent {
+            guard now - transfers[Int(transfer)].startedAt > 1000 * Self.millisecond else { continue }
+            peers[receiver].picker.requestProgressed(transfers[Int(transfer)].request, now: moment)
+        }
     }
 
     // MARK: At the receiver

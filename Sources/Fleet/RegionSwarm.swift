@@ -22,6 +22,8 @@ struct RegionSwarm: Sendable {
         var announcePause: Int64
         var offerVersion: UInt64?
         var isWaitingForOffer = false
+        /// Of its questions about offers, the last one.
+        var offerQuestion: UInt32 = 0
         /// When its two hashing threads and its disk are free.
         var hashesAt: (Int64, Int64) = (0, 0)
         var writesAt: Int64 = 0
@@ -40,7 +42,8 @@ struct RegionSwarm: Sendable {
         var active: [UInt32] = []
         var waiting: [UInt32] = []
         var turn = 0
-        var isServing = false
+        /// When it looks again at what it can send; a look at another time is out of date.
+        var servesAt: Int64 = .max
         var slots: Int
         var waitingSlots: Int
     }
@@ -69,8 +72,8 @@ struct RegionSwarm: Sendable {
     var freeTransfers: [UInt32] = []
     var ledger: MirrorLedger
     let all: PieceSet
-    /// Peers whose question about offers waits, the longest first; some of them no more.
-    var offerWaiters: Deque<UInt32> = []
+    /// Questions about offers that wait, the longest first; some of them no more.
+    var offerWaiters: Deque<(peer: UInt32, question: UInt32)> = []
     var areOffersChanging = false
     var tracker: Tracker
     var generator: SeededGenerator
@@ -163,14 +166,14 @@ struct RegionSwarm: Sendable {
         case .decide: decide(first)
         case .wake: wake(first, due.time)
         case .request: if isCurrent(first, second) { requested(first) }
-        case .serve: serve(first)
+        case .serve: if senders[Int(first)].servesAt == due.time { serve(first) }
         case .giveUpWaiting: if isCurrent(first, second) { gaveUpWaiting(first) }
         case .arrive: if isCurrent(first, second) { arrived(first) }
         case .checked: if isCurrent(first, second) { checked(first) }
         case .tell: tell(first)
         case .told: heard(first)
         case .offer: if peers[Int(first)].life == second { askOffer(first) }
-        case .offerEnds: if peers[Int(first)].life == second { offerAnswered(first) }
+        case .offerEnds: offerAnswered(first, second)
         case .offersChange: offersChanged()
         case .vanish: vanish(first)
         case .comeBack: comeBack(first)

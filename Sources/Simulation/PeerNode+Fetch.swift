@@ -134,6 +134,7 @@ extension PeerNode {
     private func ask(_ id: SourceID, _ fetch: Fetch) {
         guard isCurrent(fetch), let source = fetch.sources[id] else { return }
         let wanted = source == nil ? fetch.picker.starvedPieces(now: moment) : []
+        let held = source == nil ? fetch.picker.heldOffers(of: id) : []
         let facts = fetch.facts
         world.call(
             "have", from: node, to: source?.node ?? region.node, timeoutMilliseconds: Self.fetchCallMilliseconds
@@ -141,7 +142,7 @@ extension PeerNode {
             if let source {
                 answer(HaveReply(pieces: source.have(facts), offer: nil))
             } else {
-                answer(region.offer(of: facts, to: name, wanted: wanted))
+                answer(region.offer(of: facts, to: name, wanted: wanted, held: held))
             }
         } then: { [self] (reply: HaveReply??) in
             guard isCurrent(fetch), fetch.sources[id] != nil else { return }
@@ -214,10 +215,10 @@ extension RegionNode {
     }
 
     /// Nil when the pack is not on the shelf.
-    func offer(of facts: PackFacts, to peer: PeerName, wanted: [Int]) -> HaveReply? {
+    func offer(of facts: PackFacts, to peer: PeerName, wanted: [Int], held: [Int]) -> HaveReply? {
         let name = PackName(app: facts.app, build: facts.build)
         guard shelf[name]?.facts == facts else { return nil }
-        let offer = shelf[name]?.ledger.asked(by: peer, wanted: wanted, now: moment)
+        let offer = shelf[name]?.ledger.asked(by: peer, wanted: wanted, held: held, now: moment)
         return HaveReply(pieces: .all(pieceCount: facts.layout.pieceCount), offer: offer?.pieces)
     }
 

@@ -4,12 +4,14 @@ package struct MirrorLedgerSettings: Hashable, Sendable {
     /// Pieces on offer to one peer at once. Refilled when half of them are taken.
     package var offeredPieces = 8
     /// Pieces on offer to all peers together, or twice what was given in `paceMilliseconds`, if that is more; an eighth of
-    /// it to one that took nothing yet. A mirror that sends very many at once has given nobody a whole one for long, and
-    /// what nobody has does not spread.
+    /// it to one that took nothing yet, two or more to another. A mirror that sends very many at once has given nobody a
+    /// whole one for long, and what nobody has does not spread.
     package var offeredInAll = 8
     package var paceMilliseconds: Int64 = 50
-    /// An offer that was not taken within this time is open to others again.
+    /// A piece that was begun and not taken whole within this time is open to others again.
     package var offerMilliseconds: Int64 = 15_000
+    /// And what a peer has not begun when for this long it began nothing, took nothing and was offered nothing.
+    package var idleMilliseconds: Int64 = 2_000
     /// And one to a peer that has not asked for this long, which takes nothing any more: questions wait a second at most.
     package var unheardMilliseconds: Int64 = 3_000
     /// A piece that was given away is given again on demand only when this time has passed: it should have spread.
@@ -40,11 +42,28 @@ package struct MirrorLedger: Sendable {
     package let settings: MirrorLedgerSettings
     private struct PeerOffer: Hashable, Sendable {
         var pieces: PieceSet
+        /// Those of them that are being sent to it.
+        var begun: PieceSet
         /// Whether it took anything yet: who comes first does not get all that is on offer.
         var hasTaken = false
         var version: UInt64
-        var expires: Timestamp
+        /// When what was begun is taken back, and what was not; `distantFuture` where there is nothing to take back.
+        var expires = Timestamp.distantFuture
+        var idles = Timestamp.distantFuture
         var lastSeen: Timestamp
+
+        init(pieceCount: Int, version: UInt64, now: Timestamp) {
+            (pieces, begun) = (PieceSet(pieceCount: pieceCount), PieceSet(pieceCount: pieceCount))
+            (self.version, lastSeen) = (version, now)
+        }
+
+        /// No longer on offer to it.
+        mutating func remove(_ gone: PieceSet) {
+            pieces.subtract(gone)
+            begun.subtract(gone)
+            if begun.isEmpty { expires = .distantFuture }
+            if pieces.count == begun.count { idles = .distantFuture }
+        }
     }
 
     private let pieceCount: Int
@@ -64,7 +83,8 @@ package struct MirrorLedger: Sendable {
     private var version: UInt64
     /// Of the empty offer to those who are too many: it does not change, so they wait for another as long as they may.
     private let emptyVersion: UInt64
-    private var nextExpiry = Timestamp.distantFuture
+    /// Before it nothing is taken back, and nobody is forgotten.
+    private(set) var nextExpiry = Timestamp.distantFuture
     private var generator: SeededGenerator
 
     /// `firstVersion` should be greater than any version of an earlier ledger of the same pack: a clock's milliseconds.
@@ -101,20 +121,32 @@ package struct MirrorLedger: Sendable {
         fresh.remove(piece)
         peers[peer]?.lastSeen = now
         peers[peer]?.hasTaken = true
-        guard let holder = peers[peer], holder.pieces.contains(piece) else { return }
-        offered.remove(piece)
-        peers[peer]?.pieces.remove(piece)
-        changed(peer)
+        noteWork(of: peer, now)
+        withdraw([piece], from: peer)
     }
 
-    /// A peer asks what it may take; `wanted`: pieces that it lacks and that no neighbour of its has.
-    package mutating func asked(by peer: PeerName, wanted: [Int], now: Timestamp) -> MirrorOffer {
+    /// A piece on offer to this peer is being sent to it.
+    package mutating func pieceBegun(_ piece: Int, to peer: PeerName, now: Timestamp) {
+        guard peers[peer]?.pieces.contains(piece) == true, peers[peer]?.begun.insert(piece) == true else { return }
+        let expires = now.adding(milliseconds: settings.offerMilliseconds)
+        peers[peer]?.lastSeen = now
+        peers[peer]?.expires = expires
+        nextExpiry = min(nextExpiry, expires)
+        noteWork(of: peer, now)
+    }
+
+    /// A peer asks what it may take. `wanted`: pieces that it lacks and that no neighbour of its has; they come first.
+    /// `held`: pieces on offer to it that it has by now. Who has them passes them on, so they are fresh no more.
+    package mutating func asked(
+        by peer: PeerName, wanted: [Int], held: [Int] = [], now: Timestamp
+    ) -> MirrorOffer {
         expire(now)
         guard enrol(peer, now) else {
             return MirrorOffer(version: emptyVersion, pieces: PieceSet(pieceCount: pieceCount))
         }
-        refill(peer, now)
+        withdraw(held, from: peer)
         for piece in wanted where mayRepeat(piece, now) { offer(piece, to: peer, now) }
+        refill(peer, now)
         return MirrorOffer(
             version: peers[peer]?.version ?? version, pieces: peers[peer]?.pieces ?? PieceSet(pieceCount: pieceCount))
     }
@@ -136,8 +168,7 @@ extension MirrorLedger {
         if peers[peer] == nil {
             guard peers.count < settings.maximumPeers else { return false }
             version += 1
-            peers[peer] = PeerOffer(
-                pieces: PieceSet(pieceCount: pieceCount), version: version, expires: .distantFuture, lastSeen: now)
+            peers[peer] = PeerOffer(pieceCount: pieceCount, version: version, now: now)
         }
         peers[peer]?.lastSeen = now
         nextExpiry = min(nextExpiry, now.adding(milliseconds: settings.unheardMilliseconds))
@@ -159,7 +190,7 @@ extension MirrorLedger {
     /// share of what is left.
     private mutating func refill(_ peer: PeerName, _ now: Timestamp) {
         let share = (fresh.count + peers.count - 1) / max(1, peers.count)
-        let most = peers[peer]?.hasTaken == true ? settings.offeredPieces : max(1, maximumOffered / 8)
+        let most = max(peers[peer]?.hasTaken == true ? 2 : 1, maximumOffered / 8)
         let full = min(settings.offeredPieces, max(1, share), most)
         guard let held = peers[peer]?.pieces.count, held <= full / 2 else { return }
         for _ in held..<full where offered.count < maximumOffered {
@@ -176,12 +207,29 @@ extension MirrorLedger {
     private mutating func offer(_ piece: Int, to peer: PeerName, _ now: Timestamp) {
         guard let held = peers[peer]?.pieces.count, held < settings.offeredPieces, offered.count < maximumOffered
         else { return }
-        let expires = now.adding(milliseconds: settings.offerMilliseconds)
         fresh.remove(piece)
         offered.insert(piece)
         peers[peer]?.pieces.insert(piece)
-        peers[peer]?.expires = expires
-        nextExpiry = min(nextExpiry, expires)
+        noteWork(of: peer, now)
+        changed(peer)
+    }
+
+    /// It began something, took something or was offered something: what is left of its offer stays a while.
+    private mutating func noteWork(of peer: PeerName, _ now: Timestamp) {
+        guard let entry = peers[peer], entry.begun.count < entry.pieces.count else { return }
+        let idles = now.adding(milliseconds: settings.idleMilliseconds)
+        peers[peer]?.idles = idles
+        nextExpiry = min(nextExpiry, idles)
+    }
+
+    /// On offer to it no more, and to nobody else before it is wanted. What was not is passed over.
+    private mutating func withdraw(_ pieces: [Int], from peer: PeerName) {
+        guard let entry = peers[peer] else { return }
+        var gone = PieceSet(pieceCount: pieceCount)
+        for piece in pieces where entry.pieces.contains(piece) { gone.insert(piece) }
+        guard !gone.isEmpty else { return }
+        offered.subtract(gone)
+        peers[peer]?.remove(gone)
         changed(peer)
     }
 
@@ -195,23 +243,24 @@ extension MirrorLedger {
             let unheard = entry.lastSeen.adding(milliseconds: settings.unheardMilliseconds)
             let silent = entry.lastSeen.adding(milliseconds: settings.silentMilliseconds)
             if entry.expires <= now || unheard <= now { takeBack(peer, entry.pieces) }
+            if entry.idles <= now { takeBack(peer, entry.pieces.subtracting(entry.begun)) }
             if silent <= now {
                 peers[peer] = nil
             } else {
-                nextExpiry = min(
-                    nextExpiry, unheard > now ? unheard : silent, peers[peer]?.expires ?? .distantFuture)
+                let ends = peers[peer].map { min($0.expires, $0.idles) } ?? .distantFuture
+                nextExpiry = min(nextExpiry, unheard > now ? unheard : silent, ends)
             }
         }
     }
 
     private mutating func takeBack(_ peer: PeerName, _ pieces: PieceSet) {
-        guard !pieces.isEmpty else { return }
-        for piece in pieces.pieces {
+        let back = pieces.intersection(peers[peer]?.pieces ?? pieces)
+        guard !back.isEmpty else { return }
+        for piece in back.pieces {
             offered.remove(piece)
             if given[piece] == 0 { fresh.insert(piece) }
         }
-        peers[peer]?.pieces = PieceSet(pieceCount: pieceCount)
-        peers[peer]?.expires = .distantFuture
+        peers[peer]?.remove(back)
         changed(peer)
     }
 }

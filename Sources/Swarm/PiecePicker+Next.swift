@@ -31,6 +31,13 @@ extension PiecePicker {
         return pieces.sorted()
     }
 
+    /// Pieces that a mirror offers and that are here by now: whoever asks it again says so, so that others are offered
+    /// more.
+    package func heldOffers(of mirror: SourceID) -> [Int] {
+        guard let place = place(of: mirror), case .pieces(let offer) = sources[place].offer else { return [] }
+        return offer.intersection(verified).pieces
+    }
+
     /// Whether anything more may be asked for: mostly not, and whoever asks looks at nothing else then.
     private func hasRoom(_ now: Timestamp) -> Bool {
         guard !isChecking else { return false }
@@ -47,7 +54,7 @@ extension PiecePicker {
     }
 
     /// Whether news of what a neighbour has can change anything before the next other fact.
-    package var canUseNews: Bool { !isChecking && requestsAtPeers < requestsInFlight && !missing.isEmpty }
+    package var canUseNews: Bool { !isChecking && requestsAtPeers < requestsInFlight && !isComplete }
 
     /// Whether so much is being checked that nothing more should come.
     private var isChecking: Bool { checking.count >= min(settings.piecesBeingChecked, max(1, windowPieces / 2)) }

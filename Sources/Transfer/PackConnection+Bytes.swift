@@ -39,6 +39,7 @@ extension PackConnection {
             begin(upload.status, upload.headers)
             return finish()
         }
+        upload.pack.begun(upload.range, to: upload.peer)
         let (bound, loop, slots) = (NIOLoopBound(self, eventLoop: loop), loop, desk.slots)
         let answer = slots.acquire {
             loop.execute { bound.value.granted(upload) }

@@ -46,7 +46,7 @@ extension PackConnection {
         guard let peer else {
             throw Problem(.badHeader, "name yourself in the header \(TransferHeader.peer): offers are personal")
         }
-        guard let offer = pack.offer(to: peer, wanted: question.wanted) else {
+        guard let offer = pack.offer(to: peer, wanted: question.wanted, held: question.held) else {
             throw Problem(
                 code: SourceFailure.Code.noOffers.rawValue, status: 404, title: "No offers here",
                 detail: "no ledger is kept here; take what /have says")
@@ -69,7 +69,7 @@ extension PackConnection {
             }
         }
         let isOver = end <= NIODeadline.now()
-        if isOver || pack.offer(to: peer, wanted: [])?.version != question.after {
+        if isOver || pack.offer(to: peer, wanted: [], held: [])?.version != question.after {
             sendOffer(pack, peer, question)
         } else {
             wait(milliseconds: max(1, (end - NIODeadline.now()).nanoseconds / 1_000_000)) {
@@ -80,7 +80,9 @@ extension PackConnection {
 
     private func sendOffer(_ pack: any PackSource, _ peer: PeerName, _ question: PackRoute.OfferQuestion) {
         endWait()
-        guard let offer = pack.offer(to: peer, wanted: question.wanted) else { return channel.close(promise: nil) }
+        guard let offer = pack.offer(to: peer, wanted: question.wanted, held: []) else {
+            return channel.close(promise: nil)
+        }
         send(offer.pieces, version: offer.version)
     }
 }

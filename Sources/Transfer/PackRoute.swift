@@ -22,6 +22,7 @@ enum PackRoute: Hashable, Sendable {
         var after: UInt64?
         var waitMilliseconds: Int64 = 0
         var wanted: [Int] = []
+        var held: [Int] = []
     }
 
     /// A peer fetches or has the pack.
@@ -86,19 +87,22 @@ enum PackRoute: Hashable, Sendable {
             case "wait":
                 guard let wait = WireDuration(String(value)) else { throw badQuery("wait is a duration, as in 10s") }
                 question.waitMilliseconds = min(wait.milliseconds, settings.maximumWaitMilliseconds)
-            case "wanted": question.wanted = try wanted(value, settings)
-            default: throw badQuery("only after, wait and wanted are known here")
+            case "wanted": question.wanted = try pieces(value, "wanted", settings)
+            case "held": question.held = try pieces(value, "held", settings)
+            default: throw badQuery("only after, wait, wanted and held are known here")
             }
         }
         return question
     }
 
-    private static func wanted(_ text: Substring, _ settings: PieceServerSettings) throws(Problem) -> [Int] {
+    private static func pieces(
+        _ text: Substring, _ name: String, _ settings: PieceServerSettings
+    ) throws(Problem) -> [Int] {
         guard !text.isEmpty else { return [] }
         let pieces = text.split(separator: ",", omittingEmptySubsequences: false).map { plainDecimal($0) }
         guard pieces.count <= settings.maximumWantedPieces,
             pieces.allSatisfy({ ($0 ?? .max) < PieceLayout.maximumPieces })
-        else { throw badQuery("wanted is at most \(settings.maximumWantedPieces) piece numbers with commas between") }
+        else { throw badQuery("\(name) is at most \(settings.maximumWantedPieces) piece numbers with commas between") }
         return pieces.compactMap { $0.map { Int($0) } }
     }
 

@@ -30,9 +30,9 @@ package protocol PackSource: AnyObject, Sendable {
     /// Fires when pieces come.
     var haveChanges: ChangeSignal { get }
 
-    /// What the named peer may take; `wanted`: pieces it lacks that no neighbour of its has. Nil where no ledger is
-    /// kept: anybody may take anything.
-    func offer(to peer: PeerName, wanted: [Int]) -> MirrorOffer?
+    /// What the named peer may take. `wanted`: pieces it lacks that no neighbour of its has; `held`: pieces on offer to it
+    /// that it has by now. Nil where no ledger is kept: anybody may take anything.
+    func offer(to peer: PeerName, wanted: [Int], held: [Int]) -> MirrorOffer?
 
     /// Fires when somebody's offer may be another one than it was.
     var offerChanges: ChangeSignal { get }
@@ -40,6 +40,9 @@ package protocol PackSource: AnyObject, Sendable {
     /// So many packed bytes went out, to a peer that named itself or to somebody: told chunk by chunk, so that what is
     /// broken off counts as well.
     func sent(bytes: UInt64, to peer: PeerName?)
+
+    /// The named peer is about to be sent these bytes.
+    func begun(_ range: Range<UInt64>, to peer: PeerName?)
 
     /// All of these bytes were sent.
     func served(_ range: Range<UInt64>, to peer: PeerName?)

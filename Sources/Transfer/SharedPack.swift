@@ -62,14 +62,25 @@ package final class SharedPack: PackSource {
         offerChanges.fire()
     }
 
-    package func offer(to peer: PeerName, wanted: [Int]) -> MirrorOffer? {
+    package func offer(to peer: PeerName, wanted: [Int], held: [Int]) -> MirrorOffer? {
         let now = now
-        return state.withLock { $0.ledger?.asked(by: peer, wanted: wanted, now: now) }
+        let offer = state.withLock { $0.ledger?.asked(by: peer, wanted: wanted, held: held, now: now) }
+        if !held.isEmpty { offerChanges.fire() }
+        return offer
     }
 
     package func sent(bytes: UInt64, to peer: PeerName?) {
         state.withLock { $0.servedBytes += bytes }
         onSent(bytes, peer)
+    }
+
+    package func begun(_ range: Range<UInt64>, to peer: PeerName?) {
+        guard let peer else { return }
+        let now = now
+        state.withLock { state in
+            guard state.ledger != nil else { return }
+            for piece in layout.pieces(within: range) { state.ledger?.pieceBegun(piece, to: peer, now: now) }
+        }
     }
 
     package func served(_ range: Range<UInt64>, to peer: PeerName?) {

@@ -83,9 +83,11 @@ final class SourceFollower {
 
     private func askOffer() {
         let (fetcher, now) = (run.fetcher, run.fetcher.now)
-        let wanted = fetcher.state.withLock { $0.picker.starvedPieces(now: now) }
+        let (wanted, held) = fetcher.state.withLock {
+            ($0.picker.starvedPieces(now: now), $0.picker.heldOffers(of: source.id))
+        }
         let question = Question.offer(
-            of: packName, to: fetcher.peer, at: source.endpoint, wanted: wanted, after: offerVersion,
+            of: packName, to: fetcher.peer, at: source.endpoint, wanted: wanted, held: held, after: offerVersion,
             waitMilliseconds: settings.offerWaitMilliseconds)
         let reader = SmallReader(source.endpoint, maximumBytes: client.settings.maximumMapBytes) { [self] result in
             offerAnswered(result)
@@ -119,12 +121,14 @@ final class SourceFollower {
 extension Question {
     /// What a mirror lets a peer take.
     static func offer(
-        of pack: PackName, to peer: PeerName, at endpoint: PackEndpoint, wanted: [Int], after: UInt64?,
+        of pack: PackName, to peer: PeerName, at endpoint: PackEndpoint, wanted: [Int], held: [Int], after: UInt64?,
         waitMilliseconds: Int64
     ) -> Question {
         var query: [String] = []
         if let after { query += ["after=\(after)", "wait=\(waitMilliseconds)ms"] }
-        if !wanted.isEmpty { query.append("wanted=" + wanted.map(String.init).joined(separator: ",")) }
+        for (name, pieces) in [("wanted", wanted), ("held", held)] where !pieces.isEmpty {
+            query.append("\(name)=" + pieces.map(String.init).joined(separator: ","))
+        }
         let path = PackPath.of(pack, "/offer") + (query.isEmpty ? "" : "?" + query.joined(separator: "&"))
         var question = Question(path, as: peer, at: endpoint)
         question.waitMilliseconds = after == nil ? 0 : waitMilliseconds

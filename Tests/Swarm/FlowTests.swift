@@ -80,7 +80,8 @@ private final class FlowWorld {
 
     private func askMirror(_ peer: Int) {
         let wanted = pickers[peer]?.starvedPieces(now: moment) ?? []
-        let offer = ledger.asked(by: name(peer), wanted: wanted, now: moment)
+        let held = pickers[peer]?.heldOffers(of: SourceID(rawValue: 0)) ?? []
+        let offer = ledger.asked(by: name(peer), wanted: wanted, held: held, now: moment)
         pickers[peer]?.offerChanged(SourceID(rawValue: 0), .pieces(offer.pieces))
     }
 

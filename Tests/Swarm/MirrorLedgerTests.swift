@@ -18,8 +18,12 @@ private final class LedgerBox {
     func copies(of piece: Int) -> UInt32 { ledger.copies(of: piece) }
     func offer(to peer: PeerName) -> MirrorOffer? { ledger.offer(to: peer) }
 
-    func asked(by peer: PeerName, wanted: [Int], now: Timestamp) -> MirrorOffer {
-        ledger.asked(by: peer, wanted: wanted, now: now)
+    func pieceBegun(_ piece: Int, to peer: PeerName, now: Timestamp) { ledger.pieceBegun(piece, to: peer, now: now) }
+    var hasMore: Bool { ledger.hasMore }
+    var nextExpiry: Timestamp { ledger.nextExpiry }
+
+    func asked(by peer: PeerName, wanted: [Int], held: [Int] = [], now: Timestamp) -> MirrorOffer {
+        ledger.asked(by: peer, wanted: wanted, held: held, now: now)
     }
 }
 
@@ -116,18 +120,75 @@ struct MirrorLedgerTests {
 
     @Test func whatIsNotTakenIsOfferedToOthers() {
         let ledger = makeLedger(pieces: 8)
-        #expect(ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces.count == 8)
-        for second in 1..<15 {
-            #expect(ledger.asked(by: peer(0), wanted: [], now: moment(Int64(second) * 1000)).pieces.count == 8)
+        let offer = ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces
+        #expect(offer.count == 8)
+        #expect(ledger.asked(by: peer(0), wanted: [], now: moment(1_000)).pieces == offer)
+        ledger.pieceBegun(offer.pieces[0], to: peer(0), now: moment(1_500))
+        #expect(ledger.asked(by: peer(1), wanted: [], now: moment(3_499)).pieces.isEmpty)
+        // It begins nothing more; what is being sent to it stays its own for a while.
+        #expect(!ledger.asked(by: peer(1), wanted: [], now: moment(3_500)).pieces.isEmpty)
+        #expect(ledger.offer(to: peer(0))?.pieces.pieces == [offer.pieces[0]])
+        for second in Int64(4)...16 { _ = ledger.asked(by: peer(0), wanted: [], now: moment(second * 1000)) }
+        #expect(ledger.offer(to: peer(0))?.pieces.contains(offer.pieces[0]) == true)
+        _ = ledger.asked(by: peer(1), wanted: [], now: moment(16_500))
+        #expect(ledger.offer(to: peer(0))?.pieces.contains(offer.pieces[0]) == false)
+    }
+
+    /// A mirror that was started again, in a swarm that has half of the pack: what is offered to those who have it is not
+    /// in anybody's way.
+    @Test func whatPeersHaveAlreadyStopsNobody() {
+        var generator = SeededGenerator(seed: 3)
+        let ledger = LedgerBox(MirrorLedger(available: .all(pieceCount: 400), seed: 7))
+        var have = (0..<16).map { _ in
+            PieceSet(pieceCount: 400, pieces: (0..<400).filter { _ in generator.below(2) == 0 })
         }
-        #expect(ledger.asked(by: peer(1), wanted: [], now: moment(14_999)).pieces.isEmpty)
-        #expect(!ledger.asked(by: peer(1), wanted: [], now: moment(15_000)).pieces.isEmpty)
-        #expect(ledger.offer(to: peer(0))?.pieces.isEmpty == true)
+        var rounds = 0
+        while rounds < 200,
+            ledger.hasMore || (0..<16).contains(where: { ledger.offer(to: peer($0))?.pieces.isEmpty == false })
+                || rounds == 0
+        {
+            rounds += 1
+            let now = moment(Int64(rounds) * 100)
+            for number in 0..<16 {
+                let offer = ledger.offer(to: peer(number))?.pieces ?? PieceSet(pieceCount: 400)
+                for piece in offer.subtracting(have[number]).pieces.prefix(2) {
+                    ledger.pieceBegun(piece, to: peer(number), now: now)
+                    ledger.pieceGiven(piece, to: peer(number), now: now)
+                    have[number].insert(piece)
+                }
+                _ = ledger.asked(by: peer(number), wanted: [], held: offer.intersection(have[number]).pieces, now: now)
+            }
+        }
+        #expect(rounds < 60)
+        #expect((0..<400).allSatisfy { ledger.copies(of: $0) <= 1 })
+    }
+
+    @Test func whatIsWantedComesFirst() {
+        let ledger = makeLedger { $0.offeredInAll = 8 }
+        for number in 0..<7 { _ = ledger.asked(by: peer(number), wanted: [], now: moment(0)) }
+        let free = (0..<100).filter { piece in
+            !(0..<7).contains { ledger.offer(to: peer($0))?.pieces.contains(piece) == true }
+        }
+        #expect(ledger.asked(by: peer(7), wanted: [free[50]], now: moment(0)).pieces.pieces == [free[50]])
+    }
+
+    @Test func peersAreNotLookedThroughWhileNothingEnds() {
+        let ledger = makeLedger(pieces: 8)
+        for piece in ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces.pieces {
+            ledger.pieceBegun(piece, to: peer(0), now: moment(0))
+            ledger.pieceGiven(piece, to: peer(0), now: moment(1))
+        }
+        for second in Int64(1)...40 {
+            _ = ledger.asked(by: peer(0), wanted: [], now: moment(second * 1000))
+            #expect(ledger.nextExpiry > moment(second * 1000))
+        }
     }
 
     @Test func whatWasOfferedToOneThatIsGoneIsSoonOfferedToOthers() {
         let ledger = makeLedger(pieces: 8)
-        #expect(ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces.count == 8)
+        let offer = ledger.asked(by: peer(0), wanted: [], now: moment(0)).pieces
+        #expect(offer.count == 8)
+        for piece in offer.pieces { ledger.pieceBegun(piece, to: peer(0), now: moment(0)) }
         #expect(ledger.asked(by: peer(1), wanted: [], now: moment(2_999)).pieces.isEmpty)
         #expect(!ledger.asked(by: peer(1), wanted: [], now: moment(3_000)).pieces.isEmpty)
         #expect(ledger.offer(to: peer(0))?.pieces.isEmpty == true)

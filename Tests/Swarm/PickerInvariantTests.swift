@@ -19,7 +19,10 @@ struct PickerInvariantTests {
             case 2:
                 picker.haveChanged(
                     id, PieceSet(pieceCount: 130, pieces: (0..<130).filter { _ in generator.below(2) == 0 }))
-            case 3: picker.offerChanged(id, generator.below(2) == 0 ? .everything : .unknown)
+            case 3:
+                let pieces = PieceSet(pieceCount: 130, pieces: (0..<130).filter { _ in generator.below(9) == 0 })
+                picker.offerChanged(id, [.everything, .unknown, .pieces(pieces)][generator.below(3)])
+                #expect(picker.heldOffers(of: id).allSatisfy { pieces.contains($0) && picker.verified.contains($0) })
             case 4: picker.sourceFellSilent(id)
             case 5: if let request = open.popLast() { picker.requestFailed(request, .busy, now: now) }
             case 6, 7:

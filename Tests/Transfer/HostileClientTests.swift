@@ -106,7 +106,13 @@ struct HostileClientTests {
                 return error.code
             }
         }
-        #expect(await eventually { await ask() == .busy })
+        // One of the questions may have had the slot before it: then it asks again.
+        #expect(
+            await eventually {
+                if await ask() == .busy { return true }
+                await deaf.send(Self.request)
+                return false
+            })
         #expect(await eventually { await ask() == nil })
         await client.shutdown()
         await deaf.close()

@@ -221,7 +221,7 @@ extension PieceClient {
         let answer: Result<SmallAnswer, SourceFailure> = await withCheckedContinuation { continuation in
             loop.execute {
                 let question = Question.offer(
-                    of: pack, to: peer, at: endpoint, wanted: wanted, after: nil, waitMilliseconds: 0)
+                    of: pack, to: peer, at: endpoint, wanted: wanted, held: [], after: nil, waitMilliseconds: 0)
                 let reader = SmallReader(endpoint, maximumBytes: 1 << 20) { continuation.resume(returning: $0) }
                 _ = self.pool.value.ask(question, reader)
             }

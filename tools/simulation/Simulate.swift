@@ -114,14 +114,19 @@ struct Simulate: AsyncParsableCommand {
             return say(
                 JSONSum(
                     runs: runs, broken: broken, appended: counts.appended, messages: counts.messages,
-                    eventsPerProcessorSecond: rate, seconds: seconds, kinds: counts.kinds))
+                    occurrences: counts.occurrences, eventsPerProcessorSecond: rate, seconds: seconds,
+                    kinds: counts.kinds))
         }
         for (kind, count) in counts.kinds.sorted(by: { $0.key < $1.key }) {
             print("\(String(count).leftPadded(to: 12))  \(kind)")
         }
         print(
             "\(runs) runs, \(broken) broken; \(counts.appended) events appended, \(counts.messages) messages delivered")
-        print("\(rate) events and messages a second of one processor; \(String(format: "%.1f", seconds)) s in all")
+        let (wall, steps) = (max(seconds, 1e-9), Double(counts.occurrences))
+        print(
+            "events and messages: \(rate) a processor-second, \(Int(Double(counts.total) / wall)) a second; steps of the "
+                + "calendar: \(Int(steps / max(processor, 1e-9))), \(Int(steps / wall)); "
+                + "\(String(format: "%.1f", seconds)) s in all")
     }
 
     private func say(_ body: some Encodable) {
@@ -152,6 +157,8 @@ private struct JSONSum: Encodable {
     var broken: Int
     var appended: UInt64
     var messages: UInt64
+    /// Steps of the calendar: messages, timers, ends of flushes, waits.
+    var occurrences: UInt64
     var eventsPerProcessorSecond: Int
     var seconds: Double
     var kinds: [String: UInt64]
