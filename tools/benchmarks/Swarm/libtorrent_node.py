@@ -63,7 +63,8 @@ def run(torrent, directory, address, peers):
         ticks += 1
         time.sleep(0.02)
     handle.flush_cache()
-    os.link(name, os.path.join(directory, "output"))
+    if peers:
+        os.link(name, os.path.join(directory, "output"))
     while True:
         time.sleep(3600)
 
