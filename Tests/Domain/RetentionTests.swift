@@ -237,6 +237,31 @@ struct RetiredTests {
         #expect(world.state.retention.leaving == [])
     }
 
+    @Test("a removed region that is resumed holds its retired builds again")
+    func resumedRegion() {
+        var world = world()
+        world.send(.packRemoved(job(1), region: region("a")))
+        world.send(.fleet(.regionRemove(region("b"), reason: "sold")))
+        #expect(world.state.retention.leaving == [])
+        world.send(.fleet(.regionResume(region("b"), reason: "bought back")))
+        #expect(world.state.retention.leaving == [job(1)])
+        world.send(.packRemoved(job(1), region: region("b")))
+        #expect(world.state.retention.leaving == [])
+    }
+
+    @Test("a repeated word of it under the same key gets the same answer")
+    func repeated() {
+        var world = world()
+        for number in [1, 3] as [UInt64] {
+            let command = GlobalCommand.packRemoved(job(number), region: region("a"))
+            let key = "removed \(number)"
+            #expect(world.send(command, by: .region(region("a")), key: key).events?.count == 1)
+            #expect(world.send(command, by: .region(region("a")), key: key).events == [], "build \(number)")
+            let last = world.log[world.log.count - 1].event
+            #expect(Global.command(from: [last]) == command)
+        }
+    }
+
     @Test("a region that removed what is not retired here has lost it")
     func otherBranch() {
         var world = world()

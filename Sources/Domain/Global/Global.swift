@@ -124,9 +124,7 @@ package enum Global: Aggregate {
             state.replication.reduce(event)
             reduced(event, &state)
         case .targets(let event): state.targets.reduce(event, actor: header.actor, at: time)
-        case .fleet(let event):
-            state.fleet.reduce(event, at: time)
-            if case .regionStatusChanged(_, .removed, _) = event { forgetAllGone(&state) }
+        case .fleet(let event): reduceFleet(&state, event, at: time)
         case .retention(let event):
             state.retention.reduce(event, builds: state.queue.builds, header)
             if case .retired(let build, _, _) = event { retired(build, &state) }
@@ -189,9 +187,24 @@ package enum Global: Aggregate {
         state.retention.gone(build)
     }
 
-    /// A region is removed, and with it the last copy of some builds. Costs the packs; regions are seldom removed.
-    private static func forgetAllGone(_ state: inout GlobalState) {
-        for build in state.replication.packs.keys.sorted() { forgetIfGone(&state, build) }
+    /// A region is removed, and with it the last copy of some builds; or it is back, with the retired builds that it has.
+    /// That costs the packs, and is seldom.
+    private static func reduceFleet(_ state: inout GlobalState, _ event: FleetEvent, at time: Timestamp) {
+        let region: RegionName? =
+            switch event {
+            case .regionJoined(let name, _), .regionStatusChanged(let name, _, _): name
+            case .regionLevel, .regionStore, .workerJoined, .workerWaiting, .workerDrain: nil
+            }
+        let wasRemoved = region.map { state.fleet.regions[$0]?.status == .removed }
+        state.fleet.reduce(event, at: time)
+        guard let region, let wasRemoved, let status = state.fleet.regions[region]?.status,
+            wasRemoved != (status == .removed)
+        else { return }
+        if wasRemoved {
+            for build in state.retention.retired.keys where state.holds(region, build) { state.retention.back(build) }
+        } else {
+            for build in state.replication.packs.keys.sorted() { forgetIfGone(&state, build) }
+        }
     }
 
     /// A command with a key is remembered at its first event, which is the only one that carries the key. Heartbeats

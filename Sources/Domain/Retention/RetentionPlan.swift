@@ -86,7 +86,7 @@ extension GlobalState {
         return retention.pins[build] != nil || targets.keeps(build, of: app) != nil
     }
 
-    private func holds(_ region: RegionName, _ build: BuildID) -> Bool {
+    func holds(_ region: RegionName, _ build: BuildID) -> Bool {
         replication.packs.look(build) { $0?.stored.contains(region) == true }
     }
 

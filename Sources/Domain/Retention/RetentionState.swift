@@ -79,6 +79,12 @@ package struct RetentionState: Hashable, Sendable, Codable {
         if place < leaving.count, leaving[place] == build { leaving.remove(at: place) }
     }
 
+    /// A region that is back holds a retired build.
+    mutating func back(_ build: BuildID) {
+        let place = place(of: build)
+        if place == leaving.count || leaving[place] != build { leaving.insert(build, at: place) }
+    }
+
     private mutating func keep(_ aged: AgedBuild, of app: AppName) {
         var line = recent[app] ?? []
         line.insert(aged, at: line.firstIndex { $0 > aged } ?? line.count)
