@@ -121,15 +121,21 @@ struct LogsCommand: AsyncParsableCommand {
                 Terminal.write(bytes)
                 object += 1
             } else if job.status.hasEnded || !follow {
-                return finish(job, isEmpty: object == 0)
+                return try await finish(job, isEmpty: object == 0, client)
             } else if current == nil {
                 try await Task.sleep(for: .milliseconds(500))
             }
         }
     }
 
-    private func finish(_ job: JobBody, isEmpty: Bool) {
-        if isEmpty { Terminal.complain("job \(id) has no output yet: it is \(job.status.rawValue)") }
+    private func finish(_ job: JobBody, isEmpty: Bool, _ client: GlobalClient) async throws {
+        if isEmpty {
+            let build = job.status == .succeeded ? try await client.build(id) : nil
+            Terminal.complain(
+                build?.retired != nil
+                    ? "job \(id) has no output any more: it was removed with build \(id), which is retired"
+                    : "job \(id) has no output yet: it is \(job.status.rawValue)")
+        }
         if follow, let reason = job.reason { Terminal.complain("job \(id) failed (\(reason.rawValue))") }
     }
 }
@@ -152,7 +158,8 @@ struct BuildsCommand: AsyncParsableCommand {
             table.add([
                 build.name, String(build.commit.rawValue.prefix(12)), build.replication.rawValue,
                 build.stored.map(\.rawValue).joined(separator: ","), readable(bytes: build.rawBytes),
-                readable(bytes: build.packedBytes), build.succeededAt.text, build.retentionWords,
+                readable(bytes: build.packedBytes), build.succeededAt.text,
+                build.retentionWords(isPast: past.at != nil),
             ])
         }
         table.show(

@@ -152,7 +152,10 @@ struct KeptTests {
         world.send(.retention(.pin(job(1), reason: "audit")), by: .person("grace"))
         #expect(world.state.retention.pins[job(1)]?.actor == .person("grace"))
         #expect(world.state.retention.pins[job(1)]?.reason == "audit")
-        #expect(world.send(.retention(.pin(job(1), reason: "again"))).events == [])
+        #expect(world.send(.retention(.pin(job(1), reason: "audit")), by: .person("alan")).events == [])
+        world.send(.retention(.pin(job(1), reason: "the other audit")), by: .person("alan"))
+        #expect(world.state.retention.pins[job(1)]?.reason == "the other audit")
+        #expect(world.state.retention.pins[job(1)]?.actor == .person("alan"))
         #expect(world.send(.retention(.pin(job(9), reason: ""))).code == .unknownBuild)
         #expect(world.send(.retention(.unpin(job(2), reason: ""))).events == [])
         #expect(

@@ -60,7 +60,9 @@ extension GlobalState {
     private func pin(_ build: BuildID, reason: String) -> RetentionDecision {
         if let problem = problem(of: build, reason: reason) { return .refused(problem) }
         if retention.retired[build] != nil { return .refused(Self.retired(build)) }
-        if retention.pins[build] != nil { return .accepted([], ()) }
+        if let pin = retention.pins[build] {
+            return .accepted(pin.reason == reason ? [] : [.pinned(build, reason: reason)], ())
+        }
         guard retention.pins.count < RetentionState.maximumPins else {
             return .refused(Refusal(.limitReached, "\(retention.pins.count) builds are pinned already: unpin some"))
         }
