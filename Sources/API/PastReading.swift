@@ -195,11 +195,12 @@ struct PastReading: Sendable {
                 app: app, revision: revision, selected: count("selected"), healthy: count("healthy"),
                 failed: count("failed"), silent: count("silent"), detail: row.text("detail") ?? "")
         }
-        for row in try await all("SELECT region, used_bytes, free_bytes FROM current_region_stores") {
+        for row in try await all("SELECT * FROM current_region_stores") {
             guard let region = row.text("region").flatMap({ RegionName(rawValue: $0) }),
-                let used = row.number("used_bytes"), let free = row.number("free_bytes")
+                let used = row.number("used_bytes"), let free = row.number("free_bytes"),
+                let size = row.number("size_bytes")
             else { throw Self.unreadable("region_stores") }
-            records[region]?.store = StoreLevel(usedBytes: used, freeBytes: free)
+            records[region]?.store = StoreLevel(usedBytes: used, freeBytes: free, sizeBytes: size)
         }
         return records
     }

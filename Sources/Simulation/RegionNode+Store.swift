@@ -246,7 +246,8 @@ extension RegionNode {
         host.read { [self] state, _, _ in
             var told = told
             let used = state.storedBytes
-            let level = StoreLevel(usedBytes: used, freeBytes: storeBytes > used ? storeBytes - used : 0)
+            let level = StoreLevel(
+                usedBytes: used, freeBytes: storeBytes > used ? storeBytes - used : 0, sizeBytes: storeBytes)
             guard let news = told.looked(at: level, follows: state.position?.epoch) else { return reportLater(told) }
             tell("report store", .fleet(.regionStore(name, news))) { [self] answer in
                 if case .accepted? = answer { told.told(news) }

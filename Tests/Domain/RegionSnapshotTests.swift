@@ -30,7 +30,8 @@ struct RegionSnapshotTests {
             packs = state.packs.filter { $0.value.isSettled }.mapValues { pack in
                 Pack(
                     attempt: pack.attempt, manifest: pack.manifest,
-                    confirmed: pack.confirmed.regions.filter { state.neighbours[$0]?.status != .removed }, phase: pack.phase)
+                    confirmed: pack.confirmed.regions.filter { state.neighbours[$0]?.status != .removed },
+                    phase: pack.phase)
             }.filter { !$0.value.confirmed.isEmpty }
             (targets, neighbours, settings) = (state.targets, state.neighbours, state.log.settings)
         }

@@ -201,5 +201,8 @@ struct RemovalTests {
         #expect(told.looked(at: more, follows: .first) == more)
         told.told(more)
         #expect(told.looked(at: more, follows: Epoch(rawValue: 2)) == more)
+        told.told(more)
+        for _ in 1..<ToldStore.repeatLooks { #expect(told.looked(at: more, follows: Epoch(rawValue: 2)) == nil) }
+        #expect(told.looked(at: more, follows: Epoch(rawValue: 2)) == more, "once a minute in any case")
     }
 }

@@ -103,7 +103,8 @@ extension GlobalState {
             return .accepted([.retired(build, .unused, removeAfter: end)], ())
         case .space:
             guard isWantedForSpace(build) else {
-                return .refused(Refusal(.buildKept, "build \(build) is kept: no store that has it is full"))
+                return .refused(
+                    Refusal(.buildKept, "build \(build) is kept: no store that its going would help has it"))
             }
             return .accepted([.retired(build, .space, removeAfter: now)], ())
         }

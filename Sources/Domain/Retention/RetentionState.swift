@@ -123,32 +123,3 @@ package struct RetentionState: Hashable, Sendable, Codable {
 
     private mutating func note() { impossible += 1 }
 }
-
-/// How full a region's store is, over what it may take: its own bytes and those that are free.
-package struct StoreLevel: Hashable, Sendable, Codable {
-    package var usedBytes: UInt64
-    package var freeBytes: UInt64
-
-    /// More than any store has, and few enough to count with.
-    package static let maximumBytes: UInt64 = 1 << 56
-
-    package init(usedBytes: UInt64, freeBytes: UInt64) { (self.usedBytes, self.freeBytes) = (usedBytes, freeBytes) }
-
-    private var used: UInt64 { min(usedBytes, Self.maximumBytes) }
-    private var total: UInt64 { used + min(freeBytes, Self.maximumBytes) }
-
-    /// Whole percents, rounded down; 0 for a store without any bytes.
-    package var percent: UInt32 { total == 0 ? 0 : UInt32(used * 100 / total) }
-
-    /// What must be removed until it is less full than so many percent; 0 where it is.
-    package func excess(percent: UInt32) -> UInt64 {
-        let limit = total / 100 * UInt64(percent) + total % 100 * UInt64(percent) / 100
-        return total > 0 && used >= limit ? used - limit + 1 : 0
-    }
-
-    /// The same store without a pack of so many bytes, until it says itself.
-    package mutating func free(_ bytes: UInt64) {
-        let bytes = min(bytes, used)
-        (usedBytes, freeBytes) = (used - bytes, min(freeBytes, Self.maximumBytes) + bytes)
-    }
-}
