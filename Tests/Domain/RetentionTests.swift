@@ -180,6 +180,27 @@ struct KeptTests {
         #expect(world.send(.retention(.pin(job(1), reason: ""))).code == .levelTooLow)
         #expect(world.send(.fleet(.regionStore(region("a"), StoreLevel(usedBytes: 9, freeBytes: 0)))).events == [])
     }
+
+    @Test("a log of years that comes to know retention retires nothing for one grace, so that people can pin")
+    func upgraded() {
+        var world = GlobalWorld.fleet()
+        world.builds(20)
+        world.wait(seconds: 100 * 24 * 3600)
+        world.fact(.engineStarted(version: "2", level: LogState.retentionLevel))
+        let end = world.now.adding(seconds: 3600)
+        world.store("a", used: 1000, free: 0)
+        #expect(world.state.planRetention(now: world.now) == Plan(effects: [], askAgainAt: end))
+        #expect(world.state.planSpace(now: world.now) == Plan(effects: [], askAgainAt: end))
+        #expect(world.retire(1).code == .buildKept)
+        #expect(world.retire(1, .space).code == .buildKept)
+        world.wait(seconds: 3599)
+        world.send(.retention(.pin(job(1), reason: "an old schema")))
+        #expect(world.retain() == [])
+        world.fact(.engineStarted(version: "2", level: LogState.retentionLevel))
+        world.wait(seconds: 1)
+        _ = world.retain()
+        #expect(world.retired.first == 2, "another start begins no other grace")
+    }
 }
 
 @Suite("Retention: what is retired")

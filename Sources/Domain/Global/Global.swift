@@ -176,7 +176,12 @@ package enum Global: Aggregate {
     }
 
     private static func reduceLog(_ state: inout GlobalState, _ event: LogEvent, at time: Timestamp) {
+        let level = state.log.level
         state.log.reduce(event, at: time)
+        // A log that is new has nothing that anybody could wish to keep.
+        if level < LogState.retentionLevel, state.log.level >= LogState.retentionLevel, !state.queue.builds.isEmpty {
+            state.retention.began(at: time)
+        }
         switch event {
         case .engineStarted, .engineStalled, .clockJumped:
             state.queue.leaseFloor = max(state.queue.leaseFloor, time)

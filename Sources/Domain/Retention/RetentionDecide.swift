@@ -94,6 +94,10 @@ extension GlobalState {
             let endsGrace = cause == .space && retirement.removeAfter > now && isWantedForSpace(build)
             return .accepted(endsGrace ? [.retired(build, .space, removeAfter: now)] : [], ())
         }
+        if let end = retention.heldUntil, now < end {
+            return .refused(
+                Refusal(.buildKept, "nothing is retired before \(end.rfc3339): this log is new to retention"))
+        }
         if let reason = keptReason(build, now: now), cause == .unused || reason.holdsWithoutSpace {
             return .refused(Refusal(.buildKept, "build \(build) is kept: \(reason.words)"))
         }

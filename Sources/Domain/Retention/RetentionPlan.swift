@@ -21,6 +21,10 @@ extension GlobalState {
     package func planRetention(now: Timestamp) -> Plan<RetentionCommand> {
         var plan = Plan<RetentionCommand>()
         guard log.level >= LogState.retentionLevel else { return plan }
+        if let end = retention.heldUntil, now < end {
+            plan.askAgainAt = end
+            return plan
+        }
         for aged in retention.older where !isHeld(aged.build) {
             let due = ageEnd(aged)
             if due > now || plan.effects.count == Self.maximumRetirements {
@@ -37,6 +41,10 @@ extension GlobalState {
     package func planSpace(now: Timestamp) -> Plan<RetentionCommand> {
         var plan = Plan<RetentionCommand>()
         guard log.level >= LogState.retentionLevel else { return plan }
+        if let end = retention.heldUntil, now < end {
+            plan.askAgainAt = end
+            return plan
+        }
         let full = fullStores()
         let spare = spare(for: full)
         var chosen: Set<BuildID> = []

@@ -38,6 +38,8 @@ package struct RetentionState: Hashable, Sendable, Codable {
     private(set) var recent: [AppName: [AgedBuild]] = [:]
     /// All other builds that are not retired, ascending: the next to go stands first.
     private(set) var older = Deque<AgedBuild>()
+    /// When a log that has builds came to know retention; nil for one that is younger.
+    private(set) var begunAt: Timestamp?
     package internal(set) var impossible: UInt64 = 0
 
     package static let maximumPins = 10_000
@@ -67,6 +69,12 @@ package struct RetentionState: Hashable, Sendable, Codable {
         case .claimsResumed: claimsStoppedBy = nil
         }
     }
+
+    /// The log may hold retention's events from here on, and has builds that nobody could pin so far.
+    mutating func began(at time: Timestamp) { begunAt = time }
+
+    /// Nothing is retired before: a person has a grace to pin what must stay. Nil for never.
+    var heldUntil: Timestamp? { begunAt.map { $0.adding(seconds: Int64(settings.graceSeconds)) } }
 
     /// A job has succeeded: its build is the newest of its app, and may be one too many.
     mutating func built(_ build: BuildID, of app: AppName, at time: Timestamp) {
