@@ -113,11 +113,21 @@ struct PastReading: Sendable {
         let jobs = StatusBody.Jobs(
             queued: counts[.queued] ?? 0, running: counts[.running] ?? 0, succeeded: counts[.succeeded] ?? 0,
             failed: counts[.failed] ?? 0)
-        return StatusBody(
+        var status = StatusBody(
             log: log, epoch: epochs.first?.id("epoch") ?? .first, sequence: sequence, chain: position?.chain,
             version: version, jobs: jobs, builds: jobs.succeeded, regions: try await regions().regions,
             workers: try await workers().workers, targets: try await targets().targets,
             deployments: try await openDeployments(fleet))
+        status.claimsStopped = try await claimsStopped(fleet)
+        return status
+    }
+
+    private func claimsStopped(_ fleet: PastFleet) async throws(Problem) -> ClaimsStoppedBody? {
+        let row = try await all("SELECT claims_stopped_by FROM current_retention").first
+        guard let region = row?.text("claims_stopped_by").flatMap({ RegionName(rawValue: $0) }) else { return nil }
+        let isOfPacks = fleet.regions[region]?.store.map { $0.isFilled(by: $0.usedBytes) } ?? true
+        return ClaimsStoppedBody(
+            region: region, detail: RegionRecord.storeFull(region, isOfPacks: isOfPacks).message)
     }
 
     /// Newest first.

@@ -27,7 +27,8 @@ struct JobsCommand: AsyncParsableCommand {
             }
             return status
         }
-        let list = try await server.client().jobs(app: app, status: wanted, limit: limit, at: past.at)
+        let client = try server.client()
+        let list = try await client.jobs(app: app, status: wanted, limit: limit, at: past.at)
         if server.json { return try Terminal.say(json: list) }
         past.say(list.sequence)
         var table = Table(["JOB", "APP", "COMMIT", "STATUS", "STAGE", "WORKER", "CREATED"])
@@ -40,6 +41,8 @@ struct JobsCommand: AsyncParsableCommand {
         table.show(
             emptyNote: past.at != nil
                 ? "no jobs then" : "no jobs yet: drover build --repository REPO --commit SHA --app NAME")
+        guard past.at == nil, list.jobs.contains(where: { $0.status == .queued }) else { return }
+        if let stopped = try await client.status().claimsStopped { Terminal.complain("claims are \(stopped.words)") }
     }
 }
 
