@@ -324,6 +324,7 @@ CREATE TABLE region_store_versions (
   to_sequence INTEGER,
   used_bytes INTEGER NOT NULL,
   free_bytes INTEGER NOT NULL,
+  size_bytes INTEGER NOT NULL,
   time INTEGER NOT NULL,
   PRIMARY KEY (region, from_sequence)
 ) WITHOUT ROWID;
@@ -476,9 +477,12 @@ SELECT w.name, w.region,
 FROM current_workers w
 LEFT JOIN current_jobs j ON j.job = w.job AND j.status = 'running' AND j.worker = w.name;
 
--- How full the regions' stores are: what packs take, and what is left for more.
+-- How full the regions' stores are: what packs take, what is left for more, what they may take at most (NULL: not
+-- told), and the first over what they could take now.
 CREATE VIEW region_stores AS
-SELECT region, used_bytes, free_bytes, used_bytes * 100 / max(1, used_bytes + free_bytes) AS percent,
+SELECT region, used_bytes, free_bytes, nullif(size_bytes, 0) AS size_bytes,
+  iif(size_bytes > 0 AND used_bytes + free_bytes = 0, 100, used_bytes * 100 / max(1,
+    iif(size_bytes > 0, min(size_bytes, used_bytes + free_bytes), used_bytes + free_bytes))) AS percent,
   strftime('%Y-%m-%dT%H:%M:%fZ', time / 1000.0, 'unixepoch') AS reported_at
 FROM current_region_stores;
 

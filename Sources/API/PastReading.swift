@@ -113,11 +113,21 @@ struct PastReading: Sendable {
         let jobs = StatusBody.Jobs(
             queued: counts[.queued] ?? 0, running: counts[.running] ?? 0, succeeded: counts[.succeeded] ?? 0,
             failed: counts[.failed] ?? 0)
-        return StatusBody(
+        var status = StatusBody(
             log: log, epoch: epochs.first?.id("epoch") ?? .first, sequence: sequence, chain: position?.chain,
             version: version, jobs: jobs, builds: jobs.succeeded, regions: try await regions().regions,
             workers: try await workers().workers, targets: try await targets().targets,
             deployments: try await openDeployments(fleet))
+        status.claimsStopped = try await claimsStopped(fleet)
+        return status
+    }
+
+    private func claimsStopped(_ fleet: PastFleet) async throws(Problem) -> ClaimsStoppedBody? {
+        let row = try await all("SELECT claims_stopped_by FROM current_retention").first
+        guard let region = row?.text("claims_stopped_by").flatMap({ RegionName(rawValue: $0) }) else { return nil }
+        let isOfPacks = fleet.regions[region]?.store.map { $0.isFilled(by: $0.usedBytes) } ?? true
+        return ClaimsStoppedBody(
+            region: region, detail: RegionRecord.storeFull(region, isOfPacks: isOfPacks).message)
     }
 
     /// Newest first.
@@ -195,11 +205,12 @@ struct PastReading: Sendable {
                 app: app, revision: revision, selected: count("selected"), healthy: count("healthy"),
                 failed: count("failed"), silent: count("silent"), detail: row.text("detail") ?? "")
         }
-        for row in try await all("SELECT region, used_bytes, free_bytes FROM current_region_stores") {
+        for row in try await all("SELECT * FROM current_region_stores") {
             guard let region = row.text("region").flatMap({ RegionName(rawValue: $0) }),
-                let used = row.number("used_bytes"), let free = row.number("free_bytes")
+                let used = row.number("used_bytes"), let free = row.number("free_bytes"),
+                let size = row.number("size_bytes")
             else { throw Self.unreadable("region_stores") }
-            records[region]?.store = StoreLevel(usedBytes: used, freeBytes: free)
+            records[region]?.store = StoreLevel(usedBytes: used, freeBytes: free, sizeBytes: size)
         }
         return records
     }

@@ -33,11 +33,15 @@ extension GlobalAPI {
             let jobs = StatusBody.Jobs(
                 queued: state.queue.jobs.count - state.queue.running.count, running: state.queue.running.count,
                 succeeded: counts[.succeeded] ?? 0, failed: counts[.failed] ?? 0)
-            return StatusBody(
+            var status = StatusBody(
                 position: position, version: version, jobs: jobs, builds: state.queue.builds.count,
                 regions: Self.regions(state), workers: Self.workers(state),
                 targets: Self.targets(state, position.sequence),
                 deployments: Self.openDeployments(state, position.sequence))
+            if let region = state.retention.claimsStoppedBy, let problem = state.claimsProblem {
+                status.claimsStopped = ClaimsStoppedBody(region: region, detail: problem.message)
+            }
+            return status
         }
         status.backup = world.backup()
         return try .json(status, at: status.sequence)
@@ -89,6 +93,7 @@ extension GlobalAPI {
             ("drover_deployments_open", state.targets.open.count),
             ("drover_regions_live", state.fleet.liveRegions.count),
             ("drover_workers", state.fleet.workers.count),
+            ("drover_claims_stopped", state.retention.claimsStoppedBy == nil ? 0 : 1),
             ("drover_impossible_events", Int(clamping: state.impossible)),
         ]
         return counts.map { ($0.0, Double($0.1)) }

@@ -52,6 +52,7 @@ package final class WorkerService: Service {
     let attempt = Mutex<AttemptWork?>(nil)
     private let claim = Mutex<Task<Void, Never>?>(nil)
     private let claimKey: ClaimKey
+    private let refusal = Mutex(ClaimRefusal())
 
     static let claimWaitMilliseconds: Int64 = 20_000
     /// How long one part of an upload may take.
@@ -198,14 +199,21 @@ package final class WorkerService: Service {
                     configuration.name, wait: WireDuration(milliseconds: Self.claimWaitMilliseconds),
                     key: claimKey.current)
                 claimKey.answered()
+                refusal.withLock { $0.ended() }
                 guard let answer else { return tell(.noWork) }
                 tell(.claimed(ClaimedJob(answer), regionEndpoint: answer.regionEndpoint))
             } catch {
+                if case .problem(let problem) = error { note(problem) }
                 if error.code == RefusalCode.unknownWorker.rawValue { await join() }
                 tell(.claimFailed)
             }
         }
         claim.withLock { $0 = task }
+    }
+
+    private func note(_ problem: Problem) {
+        guard refusal.withLock({ $0.isNews(problem.code, problem.detail) }) else { return }
+        logger.warning("claims are refused", metadata: ["code": "\(problem.code)", "detail": "\(problem.detail)"])
     }
 }
 

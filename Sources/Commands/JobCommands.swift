@@ -27,7 +27,8 @@ struct JobsCommand: AsyncParsableCommand {
             }
             return status
         }
-        let list = try await server.client().jobs(app: app, status: wanted, limit: limit, at: past.at)
+        let client = try server.client()
+        let list = try await client.jobs(app: app, status: wanted, limit: limit, at: past.at)
         if server.json { return try Terminal.say(json: list) }
         past.say(list.sequence)
         var table = Table(["JOB", "APP", "COMMIT", "STATUS", "STAGE", "WORKER", "CREATED"])
@@ -40,6 +41,8 @@ struct JobsCommand: AsyncParsableCommand {
         table.show(
             emptyNote: past.at != nil
                 ? "no jobs then" : "no jobs yet: drover build --repository REPO --commit SHA --app NAME")
+        guard past.at == nil, list.jobs.contains(where: { $0.status == .queued }) else { return }
+        if let stopped = try await client.status().claimsStopped { Terminal.complain("claims are \(stopped.words)") }
     }
 }
 
@@ -121,15 +124,21 @@ struct LogsCommand: AsyncParsableCommand {
                 Terminal.write(bytes)
                 object += 1
             } else if job.status.hasEnded || !follow {
-                return finish(job, isEmpty: object == 0)
+                return try await finish(job, isEmpty: object == 0, client)
             } else if current == nil {
                 try await Task.sleep(for: .milliseconds(500))
             }
         }
     }
 
-    private func finish(_ job: JobBody, isEmpty: Bool) {
-        if isEmpty { Terminal.complain("job \(id) has no output yet: it is \(job.status.rawValue)") }
+    private func finish(_ job: JobBody, isEmpty: Bool, _ client: GlobalClient) async throws {
+        if isEmpty {
+            let build = job.status == .succeeded ? try await client.build(id) : nil
+            Terminal.complain(
+                build?.retired != nil
+                    ? "job \(id) has no output any more: it was removed with build \(id), which is retired"
+                    : "job \(id) has no output yet: it is \(job.status.rawValue)")
+        }
         if follow, let reason = job.reason { Terminal.complain("job \(id) failed (\(reason.rawValue))") }
     }
 }
@@ -152,7 +161,8 @@ struct BuildsCommand: AsyncParsableCommand {
             table.add([
                 build.name, String(build.commit.rawValue.prefix(12)), build.replication.rawValue,
                 build.stored.map(\.rawValue).joined(separator: ","), readable(bytes: build.rawBytes),
-                readable(bytes: build.packedBytes), build.succeededAt.text, build.retentionWords,
+                readable(bytes: build.packedBytes), build.succeededAt.text,
+                build.retentionWords(isPast: past.at != nil),
             ])
         }
         table.show(

@@ -21,6 +21,7 @@ struct StatusCommand: AsyncParsableCommand {
             "jobs    \(jobs.queued) queued, \(jobs.running) running, \(jobs.succeeded) succeeded, \(jobs.failed) failed"
         )
         Terminal.say("builds  \(status.builds) kept")
+        if let stopped = status.claimsStopped { Terminal.say("claims  \(stopped.words)") }
         if let backup = status.backup { Terminal.say("backup  \(Self.words(backup, head: status.sequence))") }
         Terminal.say("regions \(status.regions.map { "\($0.name) \($0.status.rawValue)" }.joined(separator: ", "))")
         Terminal.say(
@@ -42,6 +43,10 @@ struct StatusCommand: AsyncParsableCommand {
         if let problem = backup.proofProblem { words += ", the last proof failed: \(problem)" }
         return words
     }
+}
+
+extension ClaimsStoppedBody {
+    var words: String { "stopped: \(detail)" }
 }
 
 struct TargetsCommand: AsyncParsableCommand {

@@ -35,15 +35,15 @@ struct UnpinCommand: AsyncParsableCommand {
 }
 
 extension BuildBody {
-    /// Whether it is kept, and until when it is there.
-    var retentionWords: String {
+    /// Whether it is kept, and until when it is there. Of the past only pins and retirements are known.
+    func retentionWords(isPast: Bool) -> String {
         if let retired {
             return replication == .gone
                 ? "gone, retired \(retired.at.text)" : "retired, removed after \(retired.removeAfter.text)"
         }
         if replication == .gone { return "gone, all copies were lost" }
         if let pinned, kept?.reason == .pinned { return "kept: pinned by \(pinned.actor)" }
-        guard let kept else { return pinned.map { "kept: pinned by \($0.actor)" } ?? "not kept" }
+        guard let kept else { return pinned.map { "kept: pinned by \($0.actor)" } ?? (isPast ? "" : "not kept") }
         return "kept: \(kept.reason.words)" + (kept.until.map { ", retires \($0.text)" } ?? "")
     }
 }

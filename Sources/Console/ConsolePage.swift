@@ -11,6 +11,7 @@ extension Console {
         </head>
         <body>
           <header><h1>Drover</h1><p id="head" role="status">connecting</p></header>
+          <p id="claims" class="failed" role="alert"></p>
           <main>
             <section><h2>Targets</h2><div id="targets"></div></section>
             <section><h2>Builds</h2><div id="builds"></div></section>
@@ -104,6 +105,7 @@ extension Console {
             [get('/v1/status'), get('/v1/builds?limit=10'), get('/v1/jobs?limit=15')]);
           byId('head').textContent = `sequence ${status.sequence}, epoch ${status.epoch}; ` +
             `${status.jobs.queued} queued, ${status.jobs.running} running, ${status.workers.length} workers`;
+          byId('claims').textContent = status.claims_stopped ? `No worker gets a job: ${status.claims_stopped.detail}.` : '';
           table('targets', ['App', 'Scope', 'Revision', 'Build', 'Healthy', 'By', 'Reason'], status.targets.map(t => [
             cell(t.app), cell(t.scope), cell(t.revision), cell(t.build),
             cell(bar(sum(t.regions, 'healthy'), sum(t.regions, 'selected'))), cell(t.actor), cell(t.reason)]),

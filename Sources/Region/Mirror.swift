@@ -208,11 +208,10 @@ struct Mirror: Service {
     /// Nobody begins to fetch it any more; who has begun has the file open, and comes to its end. The log says that it is
     /// removed when it is.
     private func remove(_ pack: PackName) async throws {
+        guard try await keeper.isRemovable(pack.build) else { return }
         shelf.remove(pack)
         try await keeper.remove(pack.build)
-        let outcome = try await engine.submit(
-            .packRemoved(pack.build), actor: .projector("mirror"), isDerived: true)
-        if case .refused(let refusal, _) = outcome { throw refusal }
+        try await keeper.noteRemoved(pack.build)
     }
 
     // MARK: Offers

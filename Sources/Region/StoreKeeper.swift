@@ -81,6 +81,21 @@ struct StoreKeeper: Sendable {
 
     // MARK: Retired builds
 
+    /// Whether what is here of a build may go: it is retired, and its grace is over. The log that is followed may have been
+    /// set back since that was planned.
+    func isRemovable(_ build: BuildID) async throws -> Bool {
+        try await engine.readNow { state, _, now in state.isRemovable(build, now: now) }
+    }
+
+    /// Says that it is removed; or that it is lost, where it was taken back meanwhile that it may go.
+    func noteRemoved(_ build: BuildID) async throws {
+        let outcome = try await engine.submit(.packRemoved(build), actor: .projector("mirror"), isDerived: true)
+        guard case .refused = outcome else { return }
+        let attempt = try await engine.read { state, _ in state.packs[build]?.attempt }
+        guard let attempt else { return }
+        try await lost(build, attempt, detail: "removed, as it was retired once")
+    }
+
     /// Drops what is here of a build: packs, uploads and output. Its manifest stays: this region's log names it, and a
     /// backup carries every blob that its log names. May be repeated after a crash.
     func remove(_ build: BuildID) async throws(BlobFailure) {

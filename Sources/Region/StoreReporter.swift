@@ -24,7 +24,7 @@ struct StoreReporter: Service {
             while !Task.isCancelled {
                 do {
                     let (epoch, used) = try await engine.read { state, _ in (state.position?.epoch, state.storedBytes) }
-                    let level = StoreLevel(usedBytes: used, freeBytes: try await room(used))
+                    let level = try await level(used)
                     if let news = told.looked(at: level, follows: epoch) {
                         try await upstream.reportStore(news)
                         told.told(news)
@@ -38,9 +38,10 @@ struct StoreReporter: Service {
         }
     }
 
-    private func room(_ used: UInt64) async throws(BlobFailure) -> UInt64 {
-        let free = try await store.room()
-        guard let maximumBytes else { return free }
-        return min(free, maximumBytes > used ? maximumBytes - used : 0)
+    private func level(_ used: UInt64) async throws(BlobFailure) -> StoreLevel {
+        let (free, disk) = (try await store.room(), try await store.capacity().totalBytes)
+        guard let maximumBytes else { return StoreLevel(usedBytes: used, freeBytes: free, sizeBytes: disk) }
+        let left = maximumBytes > used ? maximumBytes - used : 0
+        return StoreLevel(usedBytes: used, freeBytes: min(free, left), sizeBytes: maximumBytes)
     }
 }

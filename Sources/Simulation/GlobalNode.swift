@@ -107,11 +107,26 @@ final class GlobalNode {
         host.start { [self] in
             newEpochReason = nil
             world.notes?.globalStarted()
-            if let retention { command(.retention(.changeSettings(retention)), actor: .system) { _ in } }
-            for plan in globalPlans + [regionSilencePlan(presence)] {
-                ProjectorRunner(plan, world: world, host: host) { [self] in submit($0, answer: $1) }.run()
+            run(globalPlans + [regionSilencePlan(presence)])
+            sayRetention()
+        }
+    }
+
+    /// Retention's projectors begin when the log has its numbers.
+    private func sayRetention() {
+        guard let retention else { return run(retentionPlans) }
+        command(.retention(.changeSettings(retention)), actor: .system) { [self] answer in
+            switch answer {
+            case .accepted: run(retentionPlans)
+            case .refused, .unavailable(.stopped): break
+            case .unavailable:
+                world.after(milliseconds: Self.retentionRestMilliseconds, on: node) { [self] in sayRetention() }
             }
         }
+    }
+
+    private func run(_ plans: [ProjectorPlan<Global>]) {
+        for plan in plans { ProjectorRunner(plan, world: world, host: host) { [self] in submit($0, answer: $1) }.run() }
     }
 
     func crash(losesPower: Bool) {
@@ -243,6 +258,7 @@ final class GlobalNode {
 
     private static let framesAtOnce = 2000
     private static let recentBatches = 4096
+    private static let retentionRestMilliseconds: Int64 = 1000
 
     func feed(
         for region: RegionName, after asked: LogPosition?, waitMilliseconds: Int64,

@@ -208,13 +208,32 @@ extension RegionNode {
     // MARK: Retired builds
 
     private func remove(_ pack: PackName, _ then: @escaping (Bool) -> Void) {
-        shelf[pack] = nil
-        world.after(milliseconds: world.among(1...50), on: node) { [self] in
-            if !isLazy {
-                world.noteRemoval(of: pack.build, by: self)
-                packs = packs.filter { $0.key.build != pack.build }
+        host.read { [self] state, _, now in
+            guard state.isRemovable(pack.build, now: now) else { return then(true) }
+            shelf[pack] = nil
+            world.after(milliseconds: world.among(1...50), on: node) { [self] in
+                if !isLazy {
+                    world.noteRemoval(of: pack.build, by: self)
+                    packs = packs.filter { $0.key.build != pack.build }
+                }
+                noteRemoved(pack.build, then)
             }
-            submit(.packRemoved(pack.build), projector: "mirror", then: then)
+        }
+    }
+
+    private func noteRemoved(_ build: BuildID, _ then: @escaping (Bool) -> Void) {
+        let submission = Submission(
+            command: RegionCommand.packRemoved(build), actor: .projector("mirror"), isDerived: true)
+        host.submit(submission) { [self] result in
+            switch result {
+            case .success(.accepted): then(true)
+            case .success(.refused):
+                host.read { [self] state, _, _ in
+                    guard let attempt = state.packs[build]?.attempt else { return then(true) }
+                    lost(StoredKey(build: build, attempt: attempt), then)
+                }
+            case .failure: then(false)
+            }
         }
     }
 
@@ -227,7 +246,8 @@ extension RegionNode {
         host.read { [self] state, _, _ in
             var told = told
             let used = state.storedBytes
-            let level = StoreLevel(usedBytes: used, freeBytes: storeBytes > used ? storeBytes - used : 0)
+            let level = StoreLevel(
+                usedBytes: used, freeBytes: storeBytes > used ? storeBytes - used : 0, sizeBytes: storeBytes)
             guard let news = told.looked(at: level, follows: state.position?.epoch) else { return reportLater(told) }
             tell("report store", .fleet(.regionStore(name, news))) { [self] answer in
                 if case .accepted? = answer { told.told(news) }

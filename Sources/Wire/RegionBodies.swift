@@ -39,33 +39,45 @@ package struct PackStoredBody: WireRequest, Hashable {
 package struct RegionStoreBody: WireRequest, Hashable {
     package var usedBytes: UInt64
     package var freeBytes: UInt64
+    /// What packs may take at most; nil where a region does not say.
+    package var sizeBytes: UInt64?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
         case usedBytes = "used_bytes"
         case freeBytes = "free_bytes"
+        case sizeBytes = "size_bytes"
     }
 
     package static var fields: [String] { CodingKeys.allCases.map(\.rawValue) }
 
-    package init(_ store: StoreLevel) { (usedBytes, freeBytes) = (store.usedBytes, store.freeBytes) }
+    package init(_ store: StoreLevel) {
+        (usedBytes, freeBytes, sizeBytes) = (store.usedBytes, store.freeBytes, store.sizeBytes)
+    }
 
-    package var store: StoreLevel { StoreLevel(usedBytes: usedBytes, freeBytes: freeBytes) }
+    package var store: StoreLevel {
+        StoreLevel(usedBytes: usedBytes, freeBytes: freeBytes, sizeBytes: sizeBytes ?? 0)
+    }
 }
 
 /// How full a region's store is.
 package struct StoreBody: Hashable, Sendable, Codable {
     package var usedBytes: UInt64
     package var freeBytes: UInt64
+    /// What packs may take at most; nil where the region did not say.
+    package var sizeBytes: UInt64?
+    /// Above 100 where packs take more than they may.
     package var percent: UInt32
 
     package enum CodingKeys: String, CodingKey {
         case usedBytes = "used_bytes"
         case freeBytes = "free_bytes"
+        case sizeBytes = "size_bytes"
         case percent
     }
 
     package init(_ store: StoreLevel) {
         (usedBytes, freeBytes, percent) = (store.usedBytes, store.freeBytes, store.percent)
+        sizeBytes = store.sizeBytes == 0 ? nil : store.sizeBytes
     }
 }
 

@@ -45,3 +45,12 @@ package struct KeptBody: Hashable, Sendable, Codable {
 
     package init(reason: KeptReason, until: WireTime?) { (self.reason, self.until) = (reason, until) }
 }
+
+/// No job is given to a worker, for a region's store is full.
+package struct ClaimsStoppedBody: Hashable, Sendable, Codable {
+    package var region: RegionName
+    /// Why, and what to do.
+    package var detail: String
+
+    package init(region: RegionName, detail: String) { (self.region, self.detail) = (region, detail) }
+}

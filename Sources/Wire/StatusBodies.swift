@@ -28,6 +28,13 @@ package struct StatusBody: Hashable, Sendable, Codable {
     package var deployments: [DeploymentBody]
     /// Absent where the global process keeps no backup.
     package var backup: BackupBody?
+    /// Absent while workers get jobs.
+    package var claimsStopped: ClaimsStoppedBody?
+
+    package enum CodingKeys: String, CodingKey {
+        case log, epoch, sequence, chain, version, jobs, builds, regions, workers, targets, deployments, backup
+        case claimsStopped = "claims_stopped"
+    }
 
     package init(
         position: LogPosition, version: String, jobs: Jobs, builds: Int, regions: [RegionBody], workers: [WorkerBody],

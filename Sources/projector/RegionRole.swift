@@ -35,7 +35,8 @@ struct RegionCommandLine: AsyncParsableCommand {
             valueName: "host:port"))
     var mirrorAdvertise: String?
 
-    @Option(help: "What packs may take of the disk, in megabytes; all that is free otherwise.")
+    @Option(
+        help: "What packs may take of the disk at most, in megabytes of 1,048,576 bytes; all that is free otherwise.")
     var storeMegabytes: UInt32?
 
     @OptionGroup var backup: BackupOptions
@@ -57,7 +58,7 @@ struct RegionCommandLine: AsyncParsableCommand {
         let engine = try EngineService<Regional>(
             store: log, codec: RegionalCodec(), clock: clock, configuration: configuration, logger: logger)
         let metrics = MetricsRegistry()
-        let storeBytes = try settings.number(storeMegabytes, "store-megabytes").map { UInt64($0) << 20 }
+        let storeBytes = try storeBytes(settings)
         let service = RegionService(
             configuration: RegionConfiguration(
                 name: name, directory: place.data, host: place.listen.host, port: place.listen.port,
@@ -76,6 +77,14 @@ struct RegionCommandLine: AsyncParsableCommand {
             logger: logger)
         try await runServices(
             [EngineRunning(engine: engine)] + (backup?.services ?? []) + [service], logger: logger)
+    }
+
+    private func storeBytes(_ settings: RoleSettings) throws -> UInt64? {
+        let megabytes = try settings.number(storeMegabytes, "store-megabytes")
+        guard megabytes != 0 else {
+            throw UsageProblem("--store-megabytes is 0: nothing could be stored; leave it out for all that is free")
+        }
+        return megabytes.map { UInt64($0) << 20 }
     }
 
     private func mirrorPlace(_ settings: RoleSettings) throws -> HostPort? {

@@ -35,8 +35,9 @@ struct PastTests {
         try await fixture.submit(.queue(.claim(.one)), actor: .worker(.one))
         try await fixture.submit(.queue(.enqueue(.example(.api))))
         try await fixture.submit(.fleet(.workerDrain(.one, isDraining: true)))
-        let store = StoreLevel(usedBytes: 800, freeBytes: 200)
+        let store = StoreLevel(usedBytes: 0, freeBytes: 0, sizeBytes: 5000)
         try await fixture.submit(.fleet(.regionStore(.eu, store)), actor: .region(.eu))
+        try await fixture.submit(.retention(.settleClaims))
         try await fixture.submit(.retention(.pin(first, reason: "wanted")))
     }
 

@@ -34,6 +34,19 @@ struct StatusTests {
         }
     }
 
+    @Test func stoppedClaimsAreSeen() async throws {
+        try await Fixture.run { fixture, client async throws in
+            try await fixture.joinWorker()
+            #expect(try await client.get("/v1/status").json(StatusBody.self).claimsStopped == nil)
+            let store = StoreLevel(usedBytes: 0, freeBytes: 0, sizeBytes: 5000)
+            try await fixture.submit(.fleet(.regionStore(.eu, store)), actor: .region(.eu))
+            try await fixture.submit(.retention(.settleClaims))
+            let stopped = try await client.get("/v1/status").json(StatusBody.self).claimsStopped
+            #expect(stopped?.region == .eu && stopped?.detail.contains("free the disk") == true)
+            #expect(try await client.get("/metrics").text.contains("drover_claims_stopped 1.0"))
+        }
+    }
+
     @Test func queriesNowAndThen() async throws {
         try await Fixture.run { fixture, client async throws in
             try await fixture.submit(.queue(.enqueue(.example())))

@@ -128,3 +128,14 @@ struct FailureDetailTests {
         #expect(failureDetail("x", tail: tail, maximumBytes: maximum).utf8.count <= maximum)
     }
 }
+
+struct ClaimRefusalTests {
+    @Test func eachReasonIsNewsOnce() {
+        var refusal = ClaimRefusal()
+        #expect(refusal.isNews("store-full", "one is full") == true)
+        #expect(refusal.isNews("store-full", "one is full") == false)
+        #expect(refusal.isNews("store-full", "two is full") == true)
+        refusal.ended()
+        #expect(refusal.isNews("store-full", "two is full") == true)
+    }
+}

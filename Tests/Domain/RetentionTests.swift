@@ -29,9 +29,13 @@ extension World where A == Global {
         send(.retention(.retire(job(number), cause)), by: .projector("retention"))
     }
 
-    fileprivate mutating func store(_ name: String, used: UInt64, free: UInt64) {
-        send(
-            .fleet(.regionStore(region(name), StoreLevel(usedBytes: used, freeBytes: free))), by: .region(region(name)))
+    fileprivate mutating func store(_ name: String, used: UInt64, free: UInt64, size: UInt64 = 0) {
+        let level = StoreLevel(usedBytes: used, freeBytes: free, sizeBytes: size)
+        send(.fleet(.regionStore(region(name), level)), by: .region(region(name)))
+    }
+
+    fileprivate mutating func removed(_ number: UInt64, in name: String) {
+        send(.packRemoved(job(number), region: region(name)), by: .region(region(name)))
     }
 
     /// What both plans want, in turn, until they want nothing.
@@ -152,7 +156,10 @@ struct KeptTests {
         world.send(.retention(.pin(job(1), reason: "audit")), by: .person("grace"))
         #expect(world.state.retention.pins[job(1)]?.actor == .person("grace"))
         #expect(world.state.retention.pins[job(1)]?.reason == "audit")
-        #expect(world.send(.retention(.pin(job(1), reason: "again"))).events == [])
+        #expect(world.send(.retention(.pin(job(1), reason: "audit")), by: .person("alan")).events == [])
+        world.send(.retention(.pin(job(1), reason: "the other audit")), by: .person("alan"))
+        #expect(world.state.retention.pins[job(1)]?.reason == "the other audit")
+        #expect(world.state.retention.pins[job(1)]?.actor == .person("alan"))
         #expect(world.send(.retention(.pin(job(9), reason: ""))).code == .unknownBuild)
         #expect(world.send(.retention(.unpin(job(2), reason: ""))).events == [])
         #expect(
@@ -172,6 +179,27 @@ struct KeptTests {
         #expect(world.state.planSpace(now: world.now) == Plan())
         #expect(world.send(.retention(.pin(job(1), reason: ""))).code == .levelTooLow)
         #expect(world.send(.fleet(.regionStore(region("a"), StoreLevel(usedBytes: 9, freeBytes: 0)))).events == [])
+    }
+
+    @Test("a log of years that comes to know retention retires nothing for one grace, so that people can pin")
+    func upgraded() {
+        var world = GlobalWorld.fleet()
+        world.builds(20)
+        world.wait(seconds: 100 * 24 * 3600)
+        world.fact(.engineStarted(version: "2", level: LogState.retentionLevel))
+        let end = world.now.adding(seconds: 3600)
+        world.store("a", used: 1000, free: 0)
+        #expect(world.state.planRetention(now: world.now) == Plan(effects: [], askAgainAt: end))
+        #expect(world.state.planSpace(now: world.now) == Plan(effects: [], askAgainAt: end))
+        #expect(world.retire(1).code == .buildKept)
+        #expect(world.retire(1, .space).code == .buildKept)
+        world.wait(seconds: 3599)
+        world.send(.retention(.pin(job(1), reason: "an old schema")))
+        #expect(world.retain() == [])
+        world.fact(.engineStarted(version: "2", level: LogState.retentionLevel))
+        world.wait(seconds: 1)
+        _ = world.retain()
+        #expect(world.retired.first == 2, "another start begins no other grace")
     }
 }
 
@@ -237,6 +265,31 @@ struct RetiredTests {
         #expect(world.state.retention.leaving == [])
     }
 
+    @Test("a removed region that is resumed holds its retired builds again")
+    func resumedRegion() {
+        var world = world()
+        world.send(.packRemoved(job(1), region: region("a")))
+        world.send(.fleet(.regionRemove(region("b"), reason: "sold")))
+        #expect(world.state.retention.leaving == [])
+        world.send(.fleet(.regionResume(region("b"), reason: "bought back")))
+        #expect(world.state.retention.leaving == [job(1)])
+        world.send(.packRemoved(job(1), region: region("b")))
+        #expect(world.state.retention.leaving == [])
+    }
+
+    @Test("a repeated word of it under the same key gets the same answer")
+    func repeated() {
+        var world = world()
+        for number in [1, 3] as [UInt64] {
+            let command = GlobalCommand.packRemoved(job(number), region: region("a"))
+            let key = "removed \(number)"
+            #expect(world.send(command, by: .region(region("a")), key: key).events?.count == 1)
+            #expect(world.send(command, by: .region(region("a")), key: key).events == [], "build \(number)")
+            let last = world.log[world.log.count - 1].event
+            #expect(Global.command(from: [last]) == command)
+        }
+    }
+
     @Test("a region that removed what is not retired here has lost it")
     func otherBranch() {
         var world = world()
@@ -264,9 +317,74 @@ struct FullStoreTests {
         world.store("a", used: 300, free: 0)
         #expect(world.retain() == [], "31 are too many, and 50 are on their way out")
         world.store("a", used: 300, free: 20)
-        world.send(.packRemoved(job(1), region: region("a")))
-        #expect(world.state.fleet.regions[region("a")]?.store == StoreLevel(usedBytes: 250, freeBytes: 70))
+        world.removed(1, in: "a")
+        #expect(world.state.fleet.regions[region("a")]?.packBytes == 250)
         #expect(world.retain() == [])
+    }
+
+    @Test("what a region removed counts once, whichever of its two words comes first")
+    func countedOnce() {
+        for isLevelFirst in [true, false] {
+            var world = GlobalWorld.retaining()
+            world.builds(6)
+            // Two packs must go, and a third one if one of them counted twice or not at all.
+            world.store("a", used: 300, free: 0, size: 280)
+            #expect(world.retain() == [.retention(.retire(job(1), .space))])
+            if isLevelFirst { world.store("a", used: 250, free: 30, size: 280) }
+            #expect(world.retain() == [])
+            world.removed(1, in: "a")
+            #expect(world.retain() == [])
+            if !isLevelFirst { world.store("a", used: 300, free: 0, size: 280) }
+            #expect(world.retain() == [])
+            #expect(world.state.fullStores() == [])
+        }
+    }
+
+    @Test("where packs may take less than they do, so many go that they fit")
+    func lowered() {
+        var world = GlobalWorld.retaining()
+        world.builds(6)
+        world.store("a", used: 300, free: 0, size: 200)
+        #expect(world.state.fleet.regions[region("a")]?.store?.percent == 150)
+        #expect(world.retain() == (1...3).map { .retention(.retire(job($0), .space)) })
+        for number in 1...3 as ClosedRange<UInt64> { world.removed(number, in: "a") }
+        #expect(world.state.fullStores() == [])
+    }
+
+    @Test("where others fill the disk nothing is retired, for that does not help: claims stop, and say so")
+    func others() {
+        var world = GlobalWorld.retaining()
+        world.builds(3)
+        world.wait(seconds: 101)
+        world.store("a", used: 150, free: 0, size: 400)
+        #expect(world.state.planSpace(now: world.now).effects == [.settleClaims])
+        #expect(world.retire(1, .space).code == .buildKept)
+        _ = world.retain()
+        world.enqueue(request(commit: 99))
+        let refusal = world.send(.queue(.claim(worker("w1"))), by: .worker(worker("w1"))).refusal
+        #expect(refusal?.code == .storeFull && refusal?.message.contains("smaller part") == true)
+        world.store("a", used: 150, free: 0, size: 300)
+        #expect(world.retain().first == .retention(.retire(job(1), .space)), "half of it is packs")
+    }
+
+    @Test("the oldest of all apps goes first, also where it is one of its app's last")
+    func acrossApps() {
+        var world = GlobalWorld.retaining()
+        world.builds(2, of: "api")
+        world.builds(4)
+        world.store("a", used: 300, free: 0)
+        #expect(world.retain() == [.retention(.retire(job(1), .space))])
+    }
+
+    @Test("one plan does not end more graces than it retires builds")
+    func manyGraces() {
+        var world = GlobalWorld.retaining { $0.graceSeconds = 1000 }
+        world.builds(GlobalState.maximumRetirements + 20)
+        world.wait(seconds: 200)
+        _ = world.retain()
+        #expect(world.state.retention.leaving.count > GlobalState.maximumRetirements)
+        world.store("a", used: 0, free: 0, size: 1)
+        #expect(world.state.planSpace(now: world.now).effects.count <= GlobalState.maximumRetirements + 1)
     }
 
     @Test("one that waits for its grace goes before others are retired")
@@ -310,6 +428,25 @@ struct FullStoreTests {
         #expect(world.claim()?.job == job(4))
     }
 
+    @Test("claims stop as soon as all that could go is not enough, and go on when it is")
+    func notEnough() {
+        var world = GlobalWorld.retaining()
+        world.builds(4)
+        world.send(.retention(.pin(job(1), reason: "audit")))
+        world.store("a", used: 200, free: 0, size: 100)
+        #expect(
+            world.retain() == [
+                .retention(.retire(job(2), .space)), .retention(.retire(job(3), .space)), .retention(.settleClaims),
+            ])
+        #expect(world.state.retention.claimsStoppedBy == region("a"), "111 must go, and 100 can")
+        for number in [2, 3] as [UInt64] { world.removed(number, in: "a") }
+        #expect(world.retain() == [])
+        #expect(world.state.retention.claimsStoppedBy == region("a"))
+        world.send(.retention(.unpin(job(1), reason: "space")))
+        #expect(world.retain() == [.retention(.retire(job(1), .space)), .retention(.settleClaims)])
+        #expect(world.state.retention.claimsStoppedBy == nil)
+    }
+
     @Test("claims go on when an unpinned build can be retired")
     func unpinned() {
         var world = GlobalWorld.retaining()
@@ -332,7 +469,7 @@ struct FullStoreTests {
         #expect(world.retain() == [])
     }
 
-    @Test("the same percent again is no event, and numbers that no store has are refused")
+    @Test("nearly the same again is no event, another size is one, and numbers that no store has are refused")
     func reports() {
         var world = GlobalWorld.retaining()
         func report(_ used: UInt64, _ free: UInt64) -> GlobalCommand {
@@ -341,11 +478,17 @@ struct FullStoreTests {
         #expect(world.send(report(100, 900)).events?.count == 1)
         #expect(world.send(report(109, 891)).events == [])
         #expect(world.send(report(110, 890)).events?.count == 1)
+        #expect(world.send(report(113, 907)).events?.count == 1, "2 % more")
         #expect(world.send(report(.max, .max)).code == .tooLarge)
+        let sized = StoreLevel(usedBytes: 113, freeBytes: 907, sizeBytes: 5000)
+        #expect(world.send(.fleet(.regionStore(region("a"), sized))).events?.count == 1)
         #expect(StoreLevel(usedBytes: .max, freeBytes: .max).percent == 50)
-        #expect(StoreLevel(usedBytes: 0, freeBytes: 0).excess(percent: 90) == 0)
-        #expect(StoreLevel(usedBytes: 900, freeBytes: 100).excess(percent: 90) == 1)
-        #expect(StoreLevel(usedBytes: 899, freeBytes: 101).excess(percent: 90) == 0)
+        #expect(StoreLevel(usedBytes: .max, freeBytes: 0, sizeBytes: 1).percent == .max)
+        #expect(StoreLevel(usedBytes: 0, freeBytes: 0).excess(of: 0, percent: 90) == 0)
+        #expect(StoreLevel(usedBytes: 0, freeBytes: 0, sizeBytes: 9).excess(of: 0, percent: 90) == 1)
+        #expect(StoreLevel(usedBytes: 0, freeBytes: 0, sizeBytes: 9).percent == 100)
+        #expect(StoreLevel(usedBytes: 900, freeBytes: 100).excess(of: 900, percent: 90) == 1)
+        #expect(StoreLevel(usedBytes: 899, freeBytes: 101).excess(of: 899, percent: 90) == 0)
     }
 }
 
@@ -415,6 +558,11 @@ struct RetentionPropertyTests {
             for (app, line) in retention.recent
             where line.count > Int(retention.settings.keptBuilds) || line != line.sorted() {
                 return "\(app) has \(line)"
+            }
+            for (name, region) in state.fleet.regions {
+                let held = state.queue.builds.filter { state.holds(name, $0.key) }
+                let bytes = held.map(\.value.pack.packedBytes).reduce(0, +)
+                if bytes != region.packBytes { return "\(name) has \(bytes) bytes of packs, not \(region.packBytes)" }
             }
             let leaving = retention.retired.keys.filter { state.replicationStatus($0) != .gone }
             return retention.leaving == leaving ? nil : "\(retention.leaving) are leaving, not \(leaving)"

@@ -161,7 +161,36 @@ struct RemovalTests {
         }
     }
 
-    @Test("only another percent is told, and everything to another epoch")
+    @Test("what may not go, or not yet, or not any more, stays")
+    func looksAgain() async throws {
+        try await TestRegion.run { region in
+            let pack = try TestPack(1, rawBytes: 70_000)
+            try await store(pack, in: region)
+            let common = try #require(try await region.state.position)
+            #expect(try await !region.keeper.isRemovable(build(1)))
+            try await region.take(.buildRetired(build(1), removeAfter: .distantFuture))
+            #expect(try await !region.keeper.isRemovable(build(1)))
+            try await region.take(.buildRetired(build(1), removeAfter: .zero))
+            #expect(try await region.keeper.isRemovable(build(1)))
+            try await region.submit(.refollow(common))
+            #expect(try await !region.keeper.isRemovable(build(1)), "the log was set back")
+            #expect(try await !region.keeper.isRemovable(build(9)))
+        }
+    }
+
+    @Test("what was removed while the log was set back is lost at once")
+    func removedTooLate() async throws {
+        try await TestRegion.run { region in
+            let pack = try TestPack(1, rawBytes: 70_000)
+            try await store(pack, in: region)
+            try await region.keeper.remove(build(1))
+            try await region.keeper.noteRemoved(build(1))
+            #expect(try await region.pack(build(1))?.phase == .lost)
+            #expect(try await region.state.planMirror(here: here) == [.reportLost(build(1))])
+        }
+    }
+
+    @Test("only another percent is told, the same once a minute, and everything to another epoch")
     func toldStore() {
         var told = ToldStore()
         let (some, more) = (StoreLevel(usedBytes: 100, freeBytes: 900), StoreLevel(usedBytes: 120, freeBytes: 880))
@@ -172,5 +201,8 @@ struct RemovalTests {
         #expect(told.looked(at: more, follows: .first) == more)
         told.told(more)
         #expect(told.looked(at: more, follows: Epoch(rawValue: 2)) == more)
+        told.told(more)
+        for _ in 1..<ToldStore.repeatLooks { #expect(told.looked(at: more, follows: Epoch(rawValue: 2)) == nil) }
+        #expect(told.looked(at: more, follows: Epoch(rawValue: 2)) == more, "once a minute in any case")
     }
 }

@@ -20,6 +20,7 @@ extension FleetEvent {
             var message = Drover_V1_RegionStore()
             message.region = region.rawValue
             (message.usedBytes, message.freeBytes) = (store.usedBytes, store.freeBytes)
+            message.sizeBytes = store.sizeBytes
             return try EventType.regionStore.seal(message)
         case .workerJoined(let worker, let region):
             var message = Drover_V1_WorkerJoined()
@@ -54,7 +55,8 @@ extension FleetEvent {
             let message: Drover_V1_RegionStore = try type.open(payload)
             self = .regionStore(
                 try name(message.region, "region"),
-                StoreLevel(usedBytes: message.usedBytes, freeBytes: message.freeBytes))
+                StoreLevel(
+                    usedBytes: message.usedBytes, freeBytes: message.freeBytes, sizeBytes: message.sizeBytes))
         case .workerJoined:
             let message: Drover_V1_WorkerJoined = try type.open(payload)
             self = .workerJoined(try name(message.worker, "worker"), region: try name(message.region, "region"))

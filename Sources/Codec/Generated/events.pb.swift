@@ -1960,6 +1960,9 @@ nonisolated struct Drover_V1_RegionStore: Sendable {
   /// what is left for more
   var freeBytes: UInt64 = 0
 
+  /// what packs may take at most; 0 where a region does not say
+  var sizeBytes: UInt64 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -4709,7 +4712,7 @@ nonisolated extension Drover_V1_WorkerDrain: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Drover_V1_RegionStore: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RegionStore"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}region\0\u{3}used_bytes\0\u{3}free_bytes\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}region\0\u{3}used_bytes\0\u{3}free_bytes\0\u{3}size_bytes\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4720,6 +4723,7 @@ nonisolated extension Drover_V1_RegionStore: SwiftProtobuf.Message, SwiftProtobu
       case 1: try { try decoder.decodeSingularStringField(value: &self.region) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.usedBytes) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.freeBytes) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.sizeBytes) }()
       default: break
       }
     }
@@ -4735,6 +4739,9 @@ nonisolated extension Drover_V1_RegionStore: SwiftProtobuf.Message, SwiftProtobu
     if self.freeBytes != 0 {
       try visitor.visitSingularUInt64Field(value: self.freeBytes, fieldNumber: 3)
     }
+    if self.sizeBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sizeBytes, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4742,6 +4749,7 @@ nonisolated extension Drover_V1_RegionStore: SwiftProtobuf.Message, SwiftProtobu
     if lhs.region != rhs.region {return false}
     if lhs.usedBytes != rhs.usedBytes {return false}
     if lhs.freeBytes != rhs.freeBytes {return false}
+    if lhs.sizeBytes != rhs.sizeBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5718,5 +5726,5 @@ nonisolated extension Drover_V1_PeerReturned: SwiftProtobuf.Message, SwiftProtob
     return true
   }
 }
-// SHA-256 of Schemas/events.proto: b7cb238fee7e41c03e29356a5fad1877c30d4d318c79e2bc34bb885e4196a4a5
-// SHA-256 of all above both lines: 39d657c17b2c5bd17a2bfe4fe91221540561897c796adfac2c60c4a79d77f658
+// SHA-256 of Schemas/events.proto: f9ec779c4f0a32c07b02f473f3d69f3a847990de03e89e890af990e1b81eccec
+// SHA-256 of all above both lines: a6df92156fce3192753582579187b1615d4a9809bc238c645631103903e71a7e

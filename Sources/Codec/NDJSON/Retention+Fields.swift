@@ -12,6 +12,7 @@ extension Drover_V1_RegionStore: NamedMessage {
         try pass.field("region", &region)
         try pass.field("used_bytes", &usedBytes)
         try pass.field("free_bytes", &freeBytes)
+        try pass.field("size_bytes", &sizeBytes)
     }
 }
 

@@ -55,10 +55,10 @@ extension FleetState {
     private func regionStore(_ name: RegionName, _ store: StoreLevel) -> Decision<FleetEvent, Void> {
         guard let region = regions[name] else { return .refused(Self.unknown(name)) }
         if region.status == .removed { return .refused(Self.removed(name)) }
-        guard max(store.usedBytes, store.freeBytes) <= StoreLevel.maximumBytes else {
+        guard max(store.usedBytes, store.freeBytes, store.sizeBytes) <= StoreLevel.maximumBytes else {
             return .refused(Refusal(.tooLarge, "a store has at most \(StoreLevel.maximumBytes) bytes"))
         }
-        return .accepted(region.store?.percent == store.percent ? [] : [.regionStore(name, store)], ())
+        return .accepted(region.store?.isLike(store) == true ? [] : [.regionStore(name, store)], ())
     }
 
     private func change(

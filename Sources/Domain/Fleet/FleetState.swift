@@ -44,6 +44,9 @@ package struct RegionRecord: Hashable, Sendable, Codable {
     package var levels: [AppName: RegionLevel]
     /// Its store, as it said last; nil before.
     package var store: StoreLevel?
+    /// What the packs take that this log says it has: what decisions about its store count, for the region's own number
+    /// may already be without what it has removed and not yet said.
+    package internal(set) var packBytes: UInt64 = 0
 
     package init(status: RegionStatus, endpoint: String, levels: [AppName: RegionLevel]) {
         (self.status, self.endpoint, self.levels) = (status, endpoint, levels)
@@ -87,7 +90,7 @@ package enum FleetEvent: Hashable, Sendable {
     case regionJoined(RegionName, endpoint: String)
     case regionStatusChanged(RegionName, RegionStatus, RegionChange)
     case regionLevel(RegionName, RegionLevel)
-    /// How full its store is, when that has changed by a percent.
+    /// How full its store is, when that has changed by a percent or so.
     case regionStore(RegionName, StoreLevel)
     /// A worker seen for the first time, or in another region than before.
     case workerJoined(WorkerName, region: RegionName)
@@ -149,8 +152,19 @@ package struct FleetState: Hashable, Sendable, Codable {
         }
     }
 
-    /// A region has removed a pack.
-    mutating func freed(_ bytes: UInt64, in region: RegionName) { regions[region]?.store?.free(bytes) }
+    /// A region has a pack.
+    mutating func holds(_ bytes: UInt64, in name: RegionName) {
+        changeBytes(of: name) { min($0 + min(bytes, StoreLevel.maximumBytes), StoreLevel.maximumBytes) }
+    }
+
+    /// It has that pack no more.
+    mutating func freed(_ bytes: UInt64, in name: RegionName) { changeBytes(of: name) { $0 - min(bytes, $0) } }
+
+    private mutating func changeBytes(of name: RegionName, _ body: (UInt64) -> UInt64) {
+        guard var region = regions[name] else { return }
+        region.packBytes = body(region.packBytes)
+        regions[name] = region
+    }
 
     mutating func claimed(_ job: JobID, by name: WorkerName) { change(name) { $0.claimed(job) } }
 

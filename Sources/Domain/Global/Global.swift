@@ -28,7 +28,7 @@ package enum FleetCommand: Hashable, Sendable {
     case regionJoin(RegionName, endpoint: String)
     /// Its latest numbers, one an app; unchanged ones are no event.
     case regionReport(RegionName, [RegionLevel])
-    /// How full its store is; the same percent again is no event.
+    /// How full its store is; nearly the same again is no event.
     case regionStore(RegionName, StoreLevel)
     /// The projector's, after `regionSilentSeconds` without a word.
     case regionSilent(RegionName)
@@ -105,7 +105,7 @@ package enum Global: Aggregate {
         if case .log(let fact) = event { fact } else { nil }
     }
 
-    package static var reducerFingerprint: UInt64 { 3 }
+    package static var reducerFingerprint: UInt64 { 4 }
 
     package static func log(_ state: GlobalState) -> LogState { state.log }
 
@@ -120,13 +120,9 @@ package enum Global: Aggregate {
         switch event {
         case .log(let event): reduceLog(&state, event, at: time)
         case .queue(let event): reduceQueue(&state, event, at: time)
-        case .replication(let event):
-            state.replication.reduce(event)
-            reduced(event, &state)
+        case .replication(let event): reduceReplication(&state, event)
         case .targets(let event): state.targets.reduce(event, actor: header.actor, at: time)
-        case .fleet(let event):
-            state.fleet.reduce(event, at: time)
-            if case .regionStatusChanged(_, .removed, _) = event { forgetAllGone(&state) }
+        case .fleet(let event): reduceFleet(&state, event, at: time)
         case .retention(let event):
             state.retention.reduce(event, builds: state.queue.builds, header)
             if case .retired(let build, _, _) = event { retired(build, &state) }
@@ -152,14 +148,22 @@ package enum Global: Aggregate {
         state.retention.built(job, of: app, at: time)
     }
 
-    /// What a copy that is there no longer means beside replication.
-    private static func reduced(_ event: ReplicationEvent, _ state: inout GlobalState) {
-        switch event {
-        case .packStored: break
-        case .packLost(let build, _, _): forgetIfGone(&state, build)
-        case .packRemoved(let build, let region):
-            let bytes = state.queue.builds.look(build) { $0?.pack.packedBytes }
-            if let bytes { state.fleet.freed(bytes, in: region) }
+    private static func reduceReplication(_ state: inout GlobalState, _ event: ReplicationEvent) {
+        let (build, region) =
+            switch event {
+            case .packStored(let build, _, let region, _), .packLost(let build, let region, _),
+                .packRemoved(let build, let region):
+                (build, region)
+            }
+        let held = state.holds(region, build)
+        state.replication.reduce(event)
+        let holds = state.holds(region, build)
+        if held == holds { return }
+        let bytes = state.packedBytes(build)
+        if holds {
+            state.fleet.holds(bytes, in: region)
+        } else {
+            state.fleet.freed(bytes, in: region)
             forgetIfGone(&state, build)
         }
     }
@@ -172,7 +176,12 @@ package enum Global: Aggregate {
     }
 
     private static func reduceLog(_ state: inout GlobalState, _ event: LogEvent, at time: Timestamp) {
+        let level = state.log.level
         state.log.reduce(event, at: time)
+        // A log that is new has nothing that anybody could wish to keep.
+        if level < LogState.retentionLevel, state.log.level >= LogState.retentionLevel, !state.queue.builds.isEmpty {
+            state.retention.began(at: time)
+        }
         switch event {
         case .engineStarted, .engineStalled, .clockJumped:
             state.queue.leaseFloor = max(state.queue.leaseFloor, time)
@@ -189,9 +198,24 @@ package enum Global: Aggregate {
         state.retention.gone(build)
     }
 
-    /// A region is removed, and with it the last copy of some builds. Costs the packs; regions are seldom removed.
-    private static func forgetAllGone(_ state: inout GlobalState) {
-        for build in state.replication.packs.keys.sorted() { forgetIfGone(&state, build) }
+    /// A region is removed, and with it the last copy of some builds; or it is back, with the retired builds that it has.
+    /// That costs the packs, and is seldom.
+    private static func reduceFleet(_ state: inout GlobalState, _ event: FleetEvent, at time: Timestamp) {
+        let region: RegionName? =
+            switch event {
+            case .regionJoined(let name, _), .regionStatusChanged(let name, _, _): name
+            case .regionLevel, .regionStore, .workerJoined, .workerWaiting, .workerDrain: nil
+            }
+        let wasRemoved = region.map { state.fleet.regions[$0]?.status == .removed }
+        state.fleet.reduce(event, at: time)
+        guard let region, let wasRemoved, let status = state.fleet.regions[region]?.status,
+            wasRemoved != (status == .removed)
+        else { return }
+        if wasRemoved {
+            for build in state.retention.retired.keys where state.holds(region, build) { state.retention.back(build) }
+        } else {
+            for build in state.replication.packs.keys.sorted() { forgetIfGone(&state, build) }
+        }
     }
 
     /// A command with a key is remembered at its first event, which is the only one that carries the key. Heartbeats

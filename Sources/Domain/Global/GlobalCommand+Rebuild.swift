@@ -13,7 +13,8 @@ extension Global {
         case .replication(.packStored(let build, let attempt, let region, let manifest)):
             .packStored(build, attempt, region: region, manifest: manifest)
         case .replication(.packLost(let build, let region, let detail)):
-            .packLost(build, region: region, detail: detail)
+            detail == removedUnretired
+                ? .packRemoved(build, region: region) : .packLost(build, region: region, detail: detail)
         case .replication(.packRemoved(let build, let region)): .packRemoved(build, region: region)
         case .retention(let event): .retention(retentionCommand(event))
         case .log(.settingsChanged(let settings)): .changeSettings(settings)

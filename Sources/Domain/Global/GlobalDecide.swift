@@ -117,12 +117,15 @@ extension Global {
         return .accepted(events, .done)
     }
 
+    /// By this detail the event is known as a removal's.
+    static let removedUnretired = "removed, as it was retired once"
+
     /// A region that has removed a build which is not retired here was told so by a log that was set back: it is lost.
     private static func packRemoved(
         _ state: GlobalState, _ build: BuildID, region: RegionName
     ) -> Decision<GlobalEvent, GlobalAnswer> {
         guard state.retention.retired[build] != nil else {
-            return packLost(state, build, region: region, detail: "removed, as it was retired once")
+            return packLost(state, build, region: region, detail: removedUnretired)
         }
         let isHeld = state.replication.packs[build]?.stored.contains(region) == true
         return .accepted(isHeld ? [.replication(.packRemoved(build, region: region))] : [], .done)

@@ -31,11 +31,7 @@ extension GlobalState {
     /// they get them.
     func absence(of region: RegionName) -> Refusal? {
         if let problem = fleet.absence(of: region) { return problem }
-        return retention.claimsStoppedBy.map { full in
-            Refusal(
-                .storeFull,
-                "the store of region \(full) is full and every build in it is kept: enlarge it, or unpin builds")
-        }
+        return claimsProblem
     }
 
     private func claimKey(_ key: String?, name: WorkerName, now: Timestamp) -> (String?, isAnswered: Bool) {

@@ -75,6 +75,12 @@ extension RegionState {
 }
 
 extension RegionState {
+    /// Whether what is here of a build may go now.
+    package func isRemovable(_ build: BuildID, now: Timestamp) -> Bool {
+        guard let pack = packs[build], let retirement = pack.retirement else { return false }
+        return pack.phase != .stored || retirement.removeAfter <= now
+    }
+
     /// Of a retired build nothing is copied or waited for.
     private func removal(
         _ build: BuildID, _ pack: RegionPack, _ retirement: RegionRetirement, here: RegionName

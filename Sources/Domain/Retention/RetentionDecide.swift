@@ -60,7 +60,9 @@ extension GlobalState {
     private func pin(_ build: BuildID, reason: String) -> RetentionDecision {
         if let problem = problem(of: build, reason: reason) { return .refused(problem) }
         if retention.retired[build] != nil { return .refused(Self.retired(build)) }
-        if retention.pins[build] != nil { return .accepted([], ()) }
+        if let pin = retention.pins[build] {
+            return .accepted(pin.reason == reason ? [] : [.pinned(build, reason: reason)], ())
+        }
         guard retention.pins.count < RetentionState.maximumPins else {
             return .refused(Refusal(.limitReached, "\(retention.pins.count) builds are pinned already: unpin some"))
         }
@@ -92,6 +94,10 @@ extension GlobalState {
             let endsGrace = cause == .space && retirement.removeAfter > now && isWantedForSpace(build)
             return .accepted(endsGrace ? [.retired(build, .space, removeAfter: now)] : [], ())
         }
+        if let end = retention.heldUntil, now < end {
+            return .refused(
+                Refusal(.buildKept, "nothing is retired before \(end.rfc3339): this log is new to retention"))
+        }
         if let reason = keptReason(build, now: now), cause == .unused || reason.holdsWithoutSpace {
             return .refused(Refusal(.buildKept, "build \(build) is kept: \(reason.words)"))
         }
@@ -101,7 +107,8 @@ extension GlobalState {
             return .accepted([.retired(build, .unused, removeAfter: end)], ())
         case .space:
             guard isWantedForSpace(build) else {
-                return .refused(Refusal(.buildKept, "build \(build) is kept: no store that has it is full"))
+                return .refused(
+                    Refusal(.buildKept, "build \(build) is kept: no store that its going would help has it"))
             }
             return .accepted([.retired(build, .space, removeAfter: now)], ())
         }

@@ -38,6 +38,8 @@ package struct RetentionState: Hashable, Sendable, Codable {
     private(set) var recent: [AppName: [AgedBuild]] = [:]
     /// All other builds that are not retired, ascending: the next to go stands first.
     private(set) var older = Deque<AgedBuild>()
+    /// When a log that has builds came to know retention; nil for one that is younger.
+    private(set) var begunAt: Timestamp?
     package internal(set) var impossible: UInt64 = 0
 
     package static let maximumPins = 10_000
@@ -68,6 +70,12 @@ package struct RetentionState: Hashable, Sendable, Codable {
         }
     }
 
+    /// The log may hold retention's events from here on, and has builds that nobody could pin so far.
+    mutating func began(at time: Timestamp) { begunAt = time }
+
+    /// Nothing is retired before: a person has a grace to pin what must stay. Nil for never.
+    var heldUntil: Timestamp? { begunAt.map { $0.adding(seconds: Int64(settings.graceSeconds)) } }
+
     /// A job has succeeded: its build is the newest of its app, and may be one too many.
     mutating func built(_ build: BuildID, of app: AppName, at time: Timestamp) {
         keep(AgedBuild(succeededAt: time, build: build), of: app)
@@ -77,6 +85,12 @@ package struct RetentionState: Hashable, Sendable, Codable {
     mutating func gone(_ build: BuildID) {
         let place = place(of: build)
         if place < leaving.count, leaving[place] == build { leaving.remove(at: place) }
+    }
+
+    /// A region that is back holds a retired build.
+    mutating func back(_ build: BuildID) {
+        let place = place(of: build)
+        if place == leaving.count || leaving[place] != build { leaving.insert(build, at: place) }
     }
 
     private mutating func keep(_ aged: AgedBuild, of app: AppName) {
@@ -116,33 +130,4 @@ package struct RetentionState: Hashable, Sendable, Codable {
     }
 
     private mutating func note() { impossible += 1 }
-}
-
-/// How full a region's store is, over what it may take: its own bytes and those that are free.
-package struct StoreLevel: Hashable, Sendable, Codable {
-    package var usedBytes: UInt64
-    package var freeBytes: UInt64
-
-    /// More than any store has, and few enough to count with.
-    package static let maximumBytes: UInt64 = 1 << 56
-
-    package init(usedBytes: UInt64, freeBytes: UInt64) { (self.usedBytes, self.freeBytes) = (usedBytes, freeBytes) }
-
-    private var used: UInt64 { min(usedBytes, Self.maximumBytes) }
-    private var total: UInt64 { used + min(freeBytes, Self.maximumBytes) }
-
-    /// Whole percents, rounded down; 0 for a store without any bytes.
-    package var percent: UInt32 { total == 0 ? 0 : UInt32(used * 100 / total) }
-
-    /// What must be removed until it is less full than so many percent; 0 where it is.
-    package func excess(percent: UInt32) -> UInt64 {
-        let limit = total / 100 * UInt64(percent) + total % 100 * UInt64(percent) / 100
-        return total > 0 && used >= limit ? used - limit + 1 : 0
-    }
-
-    /// The same store without a pack of so many bytes, until it says itself.
-    package mutating func free(_ bytes: UInt64) {
-        let bytes = min(bytes, used)
-        (usedBytes, freeBytes) = (used - bytes, min(freeBytes, Self.maximumBytes) + bytes)
-    }
 }

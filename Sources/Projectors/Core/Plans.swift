@@ -1,6 +1,6 @@
 package import Domain
 
-/// The plans of the global log's projectors, but for those that look at the world outside.
+/// The plans of the global log's projectors, but for those that look at the world outside, and retention's.
 package let globalPlans: [ProjectorPlan<Global>] = [
     ProjectorPlan(name: "lease-reaper") { state, now in
         let plan = state.queue.planLeases(world: state.queueWorld(now: now))
@@ -14,6 +14,11 @@ package let globalPlans: [ProjectorPlan<Global>] = [
         let plan = state.targets.planReissues(epoch: state.log.epoch, now: now)
         return Plan(effects: plan.effects.map(GlobalCommand.targets), askAgainAt: plan.askAgainAt)
     },
+]
+
+/// Retention's plans. They begin when the log has the numbers that its operator gave, for what is retired by others does
+/// not come back.
+package let retentionPlans: [ProjectorPlan<Global>] = [
     // Builds grow old by themselves: it is asked again when it says.
     ProjectorPlan(name: "retention", looksAtChanges: false) { state, now in
         let plan = state.planRetention(now: now)

@@ -21,7 +21,7 @@ package final class GlobalTables: ViewTables {
 
     enum RetirementColumn: Int, RowColumn { case cause, time, removeAfter }
 
-    enum StoreColumn: Int, RowColumn { case usedBytes, freeBytes, time }
+    enum StoreColumn: Int, RowColumn { case usedBytes, freeBytes, sizeBytes, time }
 
     enum RetentionColumn: Int, RowColumn { case keptBuilds, keptSeconds, graceSeconds, fullPercent, claimsStoppedBy }
 

@@ -37,7 +37,6 @@ extension GlobalViews {
                 (row[.status], row[.time], row[.detail]) = (.text("removed"), time, .text(""))
                 return true
             }
-            try freed(build, region, header, rows)
         }
     }
 

@@ -36,24 +36,6 @@ extension GlobalViews {
         }
     }
 
-    /// The store has room for a pack that it removed, until it says itself.
-    static func freed(
-        _ build: BuildID, _ region: RegionName, _ header: FrameHeader, _ rows: RowWriter<GlobalViews>
-    ) throws(ViewsFailure) {
-        guard let packed = try rows.tables.jobs.current(RowKey(.integer(build.rawValue)))?[number: .packedBytes] else {
-            return
-        }
-        let key = RowKey(.text(region.rawValue))
-        try rows.tables.stores.change(key, at: header.sequence.rawValue) { row in
-            let used = UInt64(bitPattern: row[number: .usedBytes] ?? 0)
-            let free = UInt64(bitPattern: row[number: .freeBytes] ?? 0)
-            var store = StoreLevel(usedBytes: used, freeBytes: free)
-            store.free(UInt64(bitPattern: packed))
-            (row[.usedBytes], row[.freeBytes]) = (.integer(store.usedBytes), .integer(store.freeBytes))
-            return true
-        }
-    }
-
     private static func isBuild(_ key: RowKey, _ rows: RowWriter<GlobalViews>) throws(ViewsFailure) -> Bool {
         try rows.tables.jobs.current(key)?[.status] == .text("succeeded")
     }
@@ -73,6 +55,7 @@ extension RowValues<GlobalTables.StoreColumn> {
     init(_ store: StoreLevel, at time: Timestamp) {
         self.init()
         (self[.usedBytes], self[.freeBytes]) = (.integer(store.usedBytes), .integer(store.freeBytes))
+        self[.sizeBytes] = .integer(store.sizeBytes)
         self[.time] = .integer(time.milliseconds)
     }
 }

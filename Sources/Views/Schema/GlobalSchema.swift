@@ -219,6 +219,7 @@ enum GlobalSchema {
           to_sequence INTEGER,
           used_bytes INTEGER NOT NULL,
           free_bytes INTEGER NOT NULL,
+          size_bytes INTEGER NOT NULL,
           time INTEGER NOT NULL,
           PRIMARY KEY (region, from_sequence)
         ) WITHOUT ROWID
@@ -352,9 +353,12 @@ enum GlobalSchema {
 
     static let retentionViews = [
         """
-        -- How full the regions' stores are: what packs take, and what is left for more.
+        -- How full the regions' stores are: what packs take, what is left for more, what they may take at most (NULL: not
+        -- told), and the first over what they could take now.
         CREATE VIEW region_stores AS
-        SELECT region, used_bytes, free_bytes, used_bytes * 100 / max(1, used_bytes + free_bytes) AS percent,
+        SELECT region, used_bytes, free_bytes, nullif(size_bytes, 0) AS size_bytes,
+          iif(size_bytes > 0 AND used_bytes + free_bytes = 0, 100, used_bytes * 100 / max(1,
+            iif(size_bytes > 0, min(size_bytes, used_bytes + free_bytes), used_bytes + free_bytes))) AS percent,
           \(utc("time")) AS reported_at
         FROM current_region_stores
         """,

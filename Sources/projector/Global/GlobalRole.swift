@@ -138,7 +138,7 @@ struct GlobalRole {
         let follower = ViewsFollower<GlobalViews, Global>(views: views, engine: engine, logger: logger)
         var services: [any Service] = [EngineRunning(engine: engine), follower]
         services += plans.map { Projector($0, engine: engine, logger: logger) }
-        services.append(RetentionStart(engine: engine, change: try retention.change(settings), logger: logger))
+        services.append(RetentionService(engine: engine, change: try retention.change(settings), logger: logger))
         services += backup?.services ?? []
         self.services = services + [application]
     }

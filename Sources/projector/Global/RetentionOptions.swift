@@ -1,8 +1,5 @@
 import ArgumentParser
 import Domain
-import Engine
-import Logging
-import ServiceLifecycle
 
 /// Which builds are kept. What is not given stays as the log has it.
 struct RetentionOptions: ParsableArguments {
@@ -34,30 +31,5 @@ struct RetentionOptions: ParsableArguments {
         }
         if let problem = change(RetentionSettings()).problem { throw UsageProblem(problem.message) }
         return change
-    }
-}
-
-/// Says the numbers to the log, once, at the start: they are a command like any other.
-struct RetentionStart: Service {
-    let engine: EngineService<Global>
-    let change: @Sendable (RetentionSettings) -> RetentionSettings
-    let logger: Logger
-
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                do throws(EngineFailure) {
-                    let new = try await engine.read { state, _ in change(state.retention.settings) }
-                    _ = try await engine.submit(.retention(.changeSettings(new)), actor: .system)
-                    break
-                } catch {
-                    if error.code == .stopped { return }
-                    logger.warning("retention's numbers wait for the engine", metadata: ["failure": "\(error)"])
-                    try? await Task.sleep(for: .seconds(1))
-                }
-            }
-            // A service that ends takes the others with it.
-            while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
-        }
     }
 }

@@ -81,7 +81,7 @@ struct ArbitraryEvents {
             .regionStatusChanged(name(), choice(), .report),
             .regionStatusChanged(name(), choice(), .request(reason: text())), .regionLevel(name(), level),
             .workerJoined(name(), region: name()), .workerWaiting(name()), .workerDrain(name(), isDraining: flag()),
-            .regionStore(name(), StoreLevel(usedBytes: number(), freeBytes: number())),
+            .regionStore(name(), StoreLevel(usedBytes: number(), freeBytes: number(), sizeBytes: number())),
         ]
     }
 

@@ -70,6 +70,7 @@ let goldenGlobalEvents: [GlobalEvent] =
         .regionStatusChanged(eu, .live, .report), .regionStatusChanged(eu, .removed, .request(reason: "sold")),
         .regionLevel(eu, level), .workerJoined(builder, region: eu), .workerWaiting(builder),
         .workerDrain(builder, isDraining: true), .regionStore(eu, StoreLevel(usedBytes: 900, freeBytes: 100)),
+        .regionStore(eu, StoreLevel(usedBytes: 900, freeBytes: 100, sizeBytes: 2000)),
     ] as [FleetEvent]).map(GlobalEvent.fleet)
     + ([
         .settingsChanged(RetentionSettings()), .pinned(one, reason: "the last one on the old schema"),

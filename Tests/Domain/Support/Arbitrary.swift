@@ -149,7 +149,7 @@ struct Arbitrary {
         }
     }
 
-    mutating func store() -> StoreLevel { StoreLevel(usedBytes: number(), freeBytes: number()) }
+    mutating func store() -> StoreLevel { StoreLevel(usedBytes: number(), freeBytes: number(), sizeBytes: number()) }
 
     mutating func retentionSettings() -> RetentionSettings {
         var settings = RetentionSettings()

@@ -51,7 +51,9 @@ extension History where A == Global {
             settings.graceSeconds = UInt32(random.below(60))
             try send(.retention(.changeSettings(settings)))
         case 3, 4:
-            let store = StoreLevel(usedBytes: UInt64(random.below(200)), freeBytes: UInt64(random.below(60)))
+            let store = StoreLevel(
+                usedBytes: UInt64(random.below(200)), freeBytes: UInt64(random.below(60)),
+                sizeBytes: random.chance(1, in: 2) ? 0 : UInt64(random.below(300)))
             try send(.fleet(.regionStore(place, store)), by: .region(place))
         default:
             let leaving = state.retention.leaving
