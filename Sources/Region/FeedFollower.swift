@@ -58,6 +58,8 @@ struct FeedFollower: Service {
             return machine.looked(taken: taken, remembered: remembered)
         case .ask(let position, let milliseconds): return try await ask(position, milliseconds, &machine)
         case .probe(let position): return try await ask(position, 0, &machine)
+        case .recall(let after, let before):
+            return machine.recalled(try await RegionPast(store: engine.store).followed(after: after, before: before))
         case .take(let sequence, let facts, let position):
             try await submit(.take(from: sequence, facts, position))
             await keeper.tidy(Set(facts.compactMap(\.fact.namedBuild)))

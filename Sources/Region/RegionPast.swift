@@ -34,6 +34,25 @@ struct RegionPast: Sendable {
         return try result.get()
     }
 
+    /// Positions of the global log that this region followed between two others.
+    func followed(after: LogSequence, before: LogSequence) async throws(Problem) -> [LogPosition] {
+        let result: Result<[LogPosition], Problem> = await withCheckedContinuation { continuation in
+            Self.threads.async {
+                do throws(Problem) {
+                    var recalled = RecalledPositions(after: after, before: before)
+                    try envelopes { _, event in
+                        if let event { recalled.take(event) }
+                        return true
+                    }
+                    continuation.resume(returning: .success(recalled.positions))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        return try result.get()
+    }
+
     private func place(of moment: LogMoment, now: Timestamp) throws(Problem) -> LogSequence {
         var (found, adopted) = (LogSequence.zero, LogSequence.zero)
         var (first, last) = (Timestamp?.none, Timestamp?.none)

@@ -9,6 +9,8 @@ import ServiceLifecycle
 struct StoreCheckSettings: Hashable, Sendable {
     /// Between two looks at the lengths of all stored packs.
     var lookMilliseconds: Int64 = 60_000
+    /// From one sweep to the next, in looks: a worker that was given up long ago may upload at any time.
+    var sweepLooks = 60
     /// How fast stored packs are read back, one at a time, for ever.
     var readBackBytesPerSecond: UInt64 = 8 << 20
     /// Between two packs that are read back.
@@ -34,11 +36,14 @@ struct StoreCheck: Service {
     }
 
     private func lookAtLengths() async {
-        var isSwept = false
+        var looksToSweep = 0
         while !Task.isCancelled {
             do {
-                if !isSwept { try await keeper.sweep() }
-                isSwept = true
+                if looksToSweep == 0 {
+                    try await keeper.sweep()
+                    looksToSweep = settings.sweepLooks
+                }
+                looksToSweep -= 1
             } catch { note("leftovers stay until the next look", error) }
             for (build, pack) in await storedPacks() where !Task.isCancelled {
                 do { try await checkLength(build, pack) } catch { note("a pack is not looked at", error) }

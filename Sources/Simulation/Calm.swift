@@ -120,6 +120,7 @@ extension Simulation {
             guard let report, report.revision == newest.revision else {
                 return ("peers-report", "\(peer.name) has not reported \(app) \(newest.revision)")
             }
+            if peer.oversleeps(app) { return ("rests-end", "\(peer.name) still rests from \(app)") }
             if peer.processes[app]?.launch.build == wanted, report.build == wanted?.build { continue }
             guard report.health == .failed else {
                 return (

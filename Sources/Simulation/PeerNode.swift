@@ -182,6 +182,15 @@ final class PeerNode {
         return apps[app]?.fetch?.retryAt.map { $0 > now } ?? false
     }
 
+    /// Whether something of an app should have gone on long ago, and rests.
+    func oversleeps(_ app: AppName) -> Bool {
+        let late = now.adding(milliseconds: -Self.lateMilliseconds)
+        if case .resting(_, let until)? = apps[app]?.run, until < late { return true }
+        return apps[app]?.fetch?.retryAt.map { $0 < late } ?? false
+    }
+
+    private static let lateMilliseconds: Int64 = 60_000
+
     private func drop(_ app: AppName, _ build: ProvedBuild) {
         kept[app]?.removeAll { $0 == build }
         wholePacks[build.manifest] = nil

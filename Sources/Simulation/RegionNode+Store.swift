@@ -279,6 +279,7 @@ extension RegionNode {
         world.after(milliseconds: Self.checkMilliseconds, on: node) { [self] in
             checkStore()
             host.read { [self] state, _, _ in
+                if !isLazy { tidy(Set(packs.keys.map(\.build)).filter { state.packs[$0] != nil }) }
                 let stored = state.packs.filter { $0.value.phase == .stored }.keys.sorted()
                 for build in stored {
                     guard let pack = state.packs[build] else { continue }

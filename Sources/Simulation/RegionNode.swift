@@ -1,6 +1,7 @@
 import Codec
 import Domain
 import Engine
+import Ports
 import Projectors
 import Region
 import Swarm
@@ -138,6 +139,7 @@ final class RegionNode {
             }
         case .ask(let position, let milliseconds): ask(position, milliseconds)
         case .probe(let position): ask(position, 0)
+        case .recall(let after, let before): recall(after: after, before: before)
         case .take(let from, let facts, let position):
             submit(.take(from: from, facts, position)) { [self] isDone in
                 tidy(Set(facts.compactMap(\.fact.namedBuild)))
@@ -161,6 +163,18 @@ final class RegionNode {
         case .rest(let milliseconds):
             world.after(milliseconds: milliseconds, on: node) { [self] in perform(feed.rested()) }
         }
+    }
+
+    private func recall(after: LogSequence, before: LogSequence) {
+        var recalled = RecalledPositions(after: after, before: before)
+        do throws(StoreFailure) {
+            for batch in try host.store.read(after: .zero, maximumFrames: .max) {
+                for envelope in SeenBatch(batch, RegionalCodec()).events { recalled.take(envelope.event) }
+            }
+        } catch {
+            return perform(feed.failed())
+        }
+        perform(feed.recalled(recalled.positions))
     }
 
     private func ask(_ position: LogPosition?, _ milliseconds: Int64) {

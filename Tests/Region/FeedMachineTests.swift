@@ -45,8 +45,46 @@ import Testing
         _ = machine.looked(taken: taken, remembered: [position(10), position(20), taken])
         #expect(machine.forked(origin: origin) == .probe(position(20)))
         #expect(machine.forked(origin: origin) == .probe(position(10)))
-        #expect(machine.answered([], position(12)) == .goBack(to: position(10)))
+        #expect(
+            machine.answered([], position(12)) == .recall(after: position(10).sequence, before: position(20).sequence))
+        #expect(machine.recalled([]) == .goBack(to: position(10)))
         #expect(machine.took() == .look)
+    }
+
+    /// Whatever it remembers, it goes back no further than its own log makes it, with few questions.
+    @Test(arguments: [1, 5, 288, 700, 3999]) func itGoesBackToTheLastPositionThatItsLogHas(common: UInt64) {
+        let log = (1..<4000).map { position(UInt64($0)) }
+        let remembered = log.filter { $0.sequence.rawValue == 5 || $0.sequence.rawValue > 3900 }
+        var (machine, questions) = (FeedMachine(seed: 1), 0)
+        _ = machine.joined()
+        _ = machine.looked(taken: position(4000), remembered: remembered)
+        var effect = machine.forked(origin: .start(of: self.log))
+        while questions < 200 {
+            questions += 1
+            switch effect {
+            case .probe(let asked):
+                effect =
+                    asked.sequence.rawValue <= common
+                    ? machine.answered([], position(4001, epoch: 2)) : machine.forked(origin: .start(of: self.log))
+            case .recall(let after, let before):
+                var own = RecalledPositions(after: after, before: before)
+                for position in log { own.take(.followed(position)) }
+                effect = machine.recalled(own.positions)
+            default:
+                #expect(effect == .goBack(to: position(common)))
+                #expect(questions < 30)
+                return
+            }
+        }
+        Issue.record("it does not end")
+    }
+
+    @Test func whatWasFollowedOnABranchThatIsLeftIsNotRecalled() {
+        var recalled = RecalledPositions(after: LogSequence(rawValue: 2), before: LogSequence(rawValue: 9))
+        for sequence in [1, 3, 5, 7] as [UInt64] { recalled.take(.followed(position(sequence))) }
+        recalled.take(.refollowed(position(3)))
+        for sequence in [4, 8, 9] as [UInt64] { recalled.take(.followed(position(sequence, epoch: 2))) }
+        #expect(recalled.positions == [position(3), position(4, epoch: 2), position(8, epoch: 2)])
     }
 
     @Test func withNothingInCommonItBeginsAnew() {
@@ -54,7 +92,8 @@ import Testing
         _ = machine.joined()
         let (origin, taken) = (LogPosition.start(of: log), position(30))
         _ = machine.looked(taken: taken, remembered: [taken])
-        #expect(machine.forked(origin: origin) == .goBack(to: origin))
+        #expect(machine.forked(origin: origin) == .recall(after: .zero, before: taken.sequence))
+        #expect(machine.recalled([]) == .goBack(to: origin))
     }
 
     /// What follows is not kept any more: a snapshot takes its place, in the epoch that is followed.

@@ -126,8 +126,9 @@ struct MirrorTests {
 
 @Suite("A region checks its own store", .timeLimit(.minutes(5)))
 struct StoreCheckTests {
-    private func check(_ region: TestRegion, lookMilliseconds: Int64 = 50) -> StoreCheck {
+    private func check(_ region: TestRegion, lookMilliseconds: Int64 = 50, sweepLooks: Int = 60) -> StoreCheck {
         var settings = StoreCheckSettings()
+        settings.sweepLooks = sweepLooks
         (settings.lookMilliseconds, settings.packRestMilliseconds) = (lookMilliseconds, 10)
         return StoreCheck(
             engine: region.engine, keeper: region.keeper, manifests: region.manifests, settings: settings,
@@ -153,6 +154,23 @@ struct StoreCheckTests {
                 #expect(try await eventually { try await region.pack(build(1))?.phase == .lost })
             }
             #expect(try await region.pack(build(2))?.phase == .stored)
+        }
+    }
+
+    @Test("what a worker uploads long after its attempt has ended is swept as well")
+    func late() async throws {
+        try await TestRegion.run { region in
+            let pack = try TestPack(1)
+            try await store(pack, in: region)
+            try await during(check(region, sweepLooks: 1).run) { () async throws in
+                try await Task.sleep(for: .milliseconds(300))
+                #expect(try await region.holds(build(1)))
+                try await region.take(.buildRetired(build(1), removeAfter: .zero))
+                try await region.submit(.packRemoved(build(1)))
+                #expect(try await eventually { try await !region.holds(build(1)) })
+                try await region.put(pack)
+                #expect(try await eventually { try await !region.holds(build(1)) })
+            }
         }
     }
 

@@ -13,6 +13,8 @@ package enum FeedEffect: Equatable, Sendable {
     case take(from: LogSequence, [TakenFact], LogPosition)
     /// Ask whether a position is on the leader's chain, without waiting. Answered by `answered` or `forked`.
     case probe(LogPosition)
+    /// Look in the region's own log for positions that were followed between these two. Answered by `recalled`.
+    case recall(after: LogSequence, before: LogSequence)
     /// Ask for a snapshot instead of the feed's next part, and take what it says that is not known. Answered by `taken`.
     case adopt
     /// Drop what only the other branch knew, and go back. Answered by `taken`.
@@ -31,8 +33,9 @@ package struct FeedMachine: Sendable {
     private enum State {
         case joining, looking, taking, resting
         case asking(after: LogPosition?)
-        /// `left`: remembered positions that may be in common, the newest last; at worst `origin` is.
-        case probing(LogPosition, left: [LogPosition], origin: LogPosition)
+        /// One of `candidates`, ascending; `common` is in common, nothing from `end` on is.
+        case probing(LogPosition, [LogPosition], common: LogPosition, end: LogSequence)
+        case recalling(common: LogPosition, end: LogSequence)
     }
 
     private var state = State.joining
@@ -58,7 +61,9 @@ package struct FeedMachine: Sendable {
     }
 
     package mutating func answered(_ facts: [TakenFact], _ position: LogPosition) -> FeedEffect {
-        if case .probing(let common, _, _) = state { return goBack(to: common) }
+        if case .probing(let common, let candidates, _, let end) = state {
+            return probe(candidates.filter { $0.sequence > common.sequence }, common: common, end: end)
+        }
         guard cursor.answered(facts, position, taken: taken) else { return look() }
         state = .taking
         return .take(from: taken?.sequence ?? .zero, facts, position)
@@ -72,11 +77,22 @@ package struct FeedMachine: Sendable {
             cursor.forget()
             guard asked == taken else { return look() }
             guard let origin, let taken, origin.log == taken.log else { return failed() }
-            return probe(remembered.filter { $0 != taken && $0.sequence > origin.sequence }, origin: origin)
-        case .probing(_, let left, let known):
-            return origin == nil ? failed() : probe(left, origin: known)
-        case .joining, .looking, .taking, .resting: return failed()
+            let candidates = remembered.filter { $0 != taken && $0.sequence > origin.sequence }
+            return probe(candidates, common: origin, end: taken.sequence)
+        case .probing(let asked, let candidates, let common, _):
+            guard origin != nil else { return failed() }
+            let left = candidates.filter { $0.sequence < asked.sequence }
+            return probe(left, common: common, end: asked.sequence)
+        case .joining, .looking, .taking, .resting, .recalling: return failed()
         }
+    }
+
+    /// What the region's own log says that it followed there: it remembers few of the oldest, and each event that it goes
+    /// back too far is a pack that may be dropped without need.
+    package mutating func recalled(_ positions: [LogPosition]) -> FeedEffect {
+        guard case .recalling(let common, let end) = state else { return failed() }
+        let candidates = positions.filter { $0.log == common.log && $0.sequence > common.sequence && $0.sequence < end }
+        return candidates.isEmpty ? goBack(to: common) : probe(candidates, common: common, end: end)
     }
 
     /// The leader has not kept what follows: it begins behind this anchor. What was taken in an older epoch may be of
@@ -109,11 +125,15 @@ package struct FeedMachine: Sendable {
         return .look
     }
 
-    /// The newest remembered position that is on the leader's chain; its start where there is none.
-    private mutating func probe(_ candidates: [LogPosition], origin: LogPosition) -> FeedEffect {
-        var left = candidates
-        guard let next = left.popLast() else { return goBack(to: origin) }
-        state = .probing(next, left: left, origin: origin)
+    /// Finds the newest position on the leader's chain, asking the one in the middle: first of those that are remembered,
+    /// then of those in the region's own log.
+    private mutating func probe(_ candidates: [LogPosition], common: LogPosition, end: LogSequence) -> FeedEffect {
+        guard !candidates.isEmpty else {
+            state = .recalling(common: common, end: end)
+            return .recall(after: common.sequence, before: end)
+        }
+        let next = candidates[candidates.count / 2]
+        state = .probing(next, candidates, common: common, end: end)
         return .probe(next)
     }
 

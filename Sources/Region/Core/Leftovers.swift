@@ -15,7 +15,9 @@ package struct OtherBranch: Sendable {
 
     package init(_ state: RegionState, after common: LogSequence) {
         packs = state.packs.filter { $0.value.since > common }
-        newest = state.followed.newestJob(upTo: common)
+        // Few of the old positions are remembered; what was known by then of packs says more.
+        let known = state.packs.filter { $0.value.since <= common }.keys.max()
+        newest = max(state.followed.newestJob(upTo: common), known ?? JobID(rawValue: 0))
     }
 
     /// Whether only it can have had this job's packs.

@@ -11,14 +11,16 @@ struct RetentionChecks {
     private(set) var pinned: Set<BuildID> = []
     private(set) var retired: Set<BuildID> = []
     private(set) var claimsStoppedBy: RegionName?
-    /// In the order of their success.
+    /// In the order of their success; those of one moment by their numbers.
     private var builds: [AppName: [Built]] = [:]
     private var apps: [BuildID: AppName] = [:]
 
     typealias Problem = (rule: String, detail: String)
 
     mutating func built(_ build: BuildID, of app: AppName, at time: Timestamp) {
-        builds[app, default: []].append(Built(build: build, at: time))
+        let line = builds[app] ?? []
+        let place = line.lastIndex { ($0.at, $0.build) < (time, build) }.map { $0 + 1 } ?? 0
+        builds[app, default: []].insert(Built(build: build, at: time), at: place)
         apps[build] = app
     }
 
