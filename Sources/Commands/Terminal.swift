@@ -4,14 +4,24 @@ import Synchronization
 
 /// Where a command's words go: results to standard output, progress and complaints to standard error.
 enum Terminal {
-    static func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+    static func say(_ text: String) { write(Data((text + "\n").utf8)) }
 
     static func complain(_ text: String) {
         guard !text.isEmpty else { return }
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 
-    static func write(_ bytes: Data) { FileHandle.standardOutput.write(bytes) }
+    /// Ends the process where nobody reads any more, as in `drover log | head`: by the status that a shell gives for it. On
+    /// any other failure, a full disk for one, it says so.
+    static func write(_ bytes: Data) {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: bytes)
+        } catch {
+            let isClosed = errno == EPIPE
+            if !isClosed { complain("drover: standard output cannot be written: \(error.localizedDescription)") }
+            exit(isClosed ? 128 + SIGPIPE : 1)
+        }
+    }
 
     static let showsProgress = isatty(STDERR_FILENO) == 1
     static let usesColor =
@@ -99,7 +109,7 @@ final class ProgressLine: Sendable {
         }
         let seconds = start.duration(to: .now).components.seconds
         let line = "\(text)  \(seconds / 60)m\(String(format: "%02d", seconds % 60))s"
-        FileHandle.standardError.write(Data("\r\u{1b}[K\(line)".utf8))
+        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1b}[K\(line)".utf8))
         shown.withLock { $0 = text }
     }
 
