@@ -45,6 +45,20 @@ struct PackCommandTests {
         return (identity, url)
     }
 
+    /// `drover ... | head` ends as other programs do; a full disk is said.
+    @Test func whoCannotPrintEndsWithoutACrash() async throws {
+        _ = try randomFile("file", bytes: 100_000)
+        let made = try await drover("create", path("file"), "--output", path("packs"), "--app", "web", "--json")
+        try #require(made.code == 0, "\(made.text)")
+        let inspect = "'\(try System.product("drover"))' pack inspect '\(path("packs/web/1.pack"))'"
+        // Nobody reads any more when it begins.
+        let closed = try await system.run(
+            "/bin/bash", ["-c", "(sleep 0.2; \(inspect); echo code $? >&2) | true"])
+        #expect(closed.text.contains("code 141") && !closed.text.contains("rash"), "\(closed.text)")
+        let full = try await system.run("/bin/bash", ["-c", "\(inspect) >/dev/full"])
+        #expect(full.code == 1 && full.text.contains("standard output cannot be written"), "\(full.text)")
+    }
+
     @Test func whatIsMadeIsServedAndFetchedByManyByteForByte() async throws {
         let data = try randomFile("file", bytes: 6_000_000)
         let made = try await drover("create", path("file"), "--output", path("packs"), "--app", "web", "--json")
